@@ -1,0 +1,12 @@
+//! Offline-first records: typed documents that devices edit alone and merge when they meet.
+
+pub mod codec;
+pub mod entropy;
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod store;
+pub mod time;
+
+pub use error::{Error, ErrorKind, Result};
+pub use id::{CollectionId, RecordId, RecordKey, ReplicaId, SpaceId, StoreId};

@@ -1,0 +1,201 @@
+//! Every bound of the library in one place, with its unit and its reason.
+//!
+//! Peers choose our inputs, so nothing here may be raised by what a peer says. Relations between
+//! the bounds are asserted at compile time at the end of the file.
+
+use std::time::Duration;
+
+/// Longest collection name, in bytes. Names travel in frames and stand in error messages.
+pub const COLLECTION_NAME_BYTES_MAX: usize = 64;
+
+/// Longest actor id accepted in a change, in bytes. Automerge libraries use 16.
+pub const ACTOR_BYTES_MAX: usize = 64;
+
+/// Most parents of one change. A merge of more branches than this is not something people write.
+pub const CHANGE_DEPS_MAX: usize = 256;
+
+/// Longest message of a change, in bytes.
+pub const CHANGE_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+
+/// Largest change as it travels and is stored (possibly deflated), in bytes.
+pub const CHANGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Largest change after inflating, in bytes. Automerge needs about three times this to parse it.
+pub const CHANGE_INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Most operations of one change. One operation is a few hundred bytes once it is materialised.
+pub const CHANGE_OPS_MAX: u64 = 1 << 20;
+
+/// Most heads of one record: concurrent branches that nobody has merged yet.
+pub const HEADS_MAX: usize = 1_024;
+
+/// Largest saved Automerge document that may be imported, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Largest string, text or byte value of one field at capture, in bytes.
+pub const FIELD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Deepest nesting of maps and lists inside one record.
+pub const VALUE_DEPTH_MAX: usize = 64;
+
+/// Most writes of one local transaction.
+pub const TRANSACTION_WRITES_MAX: usize = 10_000;
+
+/// Largest frame on the wire after decompression, in bytes. One change of the largest size fits.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Size at which a frame with changes is closed and sent, in bytes; one larger change may exceed it.
+pub const FRAME_BYTES_TARGET: usize = 256 * 1024;
+
+/// Frames below this size are not worth compressing, in bytes.
+pub const COMPRESS_BYTES_MIN: usize = 512;
+
+/// Largest frame accepted before the peer has proved its identity, in bytes.
+pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 4 * 1024;
+
+/// Most record groups in one frame with changes.
+pub const GROUPS_PER_FRAME_MAX: usize = 16_384;
+
+/// Most changes of one record group in one frame.
+pub const CHANGES_PER_GROUP_MAX: usize = 65_536;
+
+/// Most ranges in one walk message.
+pub const WALK_RANGES_MAX: usize = 4_096;
+
+/// Most (record, heads) items in one walk message.
+pub const WALK_ITEMS_MAX: usize = 8_192;
+
+/// A range with at most this many records is listed, a larger one is split.
+pub const WALK_LEAF_ITEMS: usize = 16;
+
+/// Into how many parts a differing range is split.
+pub const WALK_FANOUT: usize = 16;
+
+/// Most walk messages of one walk. A walk over 2^64 records needs fewer than this.
+pub const WALK_ROUNDS_MAX: u32 = 64;
+
+/// Most hashes that a request for one record may name.
+pub const WANT_HASHES_MAX: usize = 2_048;
+
+/// Most spaces that one session may open.
+pub const SPACES_PER_SESSION_MAX: usize = 256;
+
+/// Most collections that one subscription may name.
+pub const COLLECTIONS_PER_OPEN_MAX: usize = 256;
+
+/// Longest text of an error or goodbye on the wire, in bytes.
+pub const REASON_BYTES_MAX: usize = 1_024;
+
+/// Work items (ranges and records still to be pushed) that a session queues before it stops
+/// answering walk messages.
+pub const PUSH_QUEUE_MAX: usize = 16_384;
+
+/// Live credit a receiver grants at the start, in bytes of frame.
+pub const CREDIT_LIVE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bulk credit a receiver grants at the start, in bytes of frame.
+pub const CREDIT_BULK_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Largest credit a sender will remember, in bytes; a peer that grants without end gains nothing.
+pub const CREDIT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes handed to one link and not yet written, above which the engine emits no more for it.
+pub const LINK_OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+
+/// Frames queued between a link and the engine, per direction.
+pub const LINK_QUEUE_FRAMES: usize = 64;
+
+/// Events queued for the engine.
+pub const ENGINE_INBOX_EVENTS: usize = 1_024;
+
+/// Events that one engine turn takes before it commits.
+pub const TURN_EVENTS_MAX: usize = 512;
+
+/// Bytes of changes that one engine turn takes before it commits.
+pub const TURN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Frames that one engine turn emits before it looks at its inbox again.
+pub const TURN_FRAMES_MAX: usize = 64;
+
+/// Entries kept in quarantine. A peer that fills it is refused, nothing else is.
+pub const QUARANTINE_ENTRIES_MAX: u64 = 100_000;
+
+/// Bytes kept in quarantine.
+pub const QUARANTINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Graph index entries in one stored block: 2 to 3 KB, below one page of redb.
+pub const GRAPH_BLOCK_CHANGES: usize = 64;
+
+/// Weight of the graph cache, in index entries (about 120 bytes each).
+pub const GRAPH_CACHE_CHANGES: usize = 1 << 18;
+
+/// Weight of the document cache, in bytes of stored changes.
+pub const DOCUMENT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Longest backlog that is pushed from a cursor; a longer one walks the tree.
+pub const BACKLOG_PUSH_MAX: u64 = 1 << 20;
+
+/// Events a watcher may leave unread before it gets a lag signal.
+pub const WATCH_QUEUE_EVENTS: usize = 1_024;
+
+/// Watchers of one node.
+pub const WATCHERS_MAX: usize = 10_000;
+
+/// Links that a node holds at once.
+pub const LINKS_MAX: usize = 4_096;
+
+/// Views that are brought up to date at the same time.
+pub const PROJECTORS: usize = 2;
+
+/// Time a peer has from opening a link to proving its identity.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Silence after which a ping is sent.
+pub const PING_AFTER: Duration = Duration::from_secs(15);
+
+/// Silence after which a link is given up. Three pings have gone unanswered by then.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Time a shutdown waits for peers to acknowledge what was sent.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest time that acknowledged cursors and relaxed writes stay undurable.
+pub const FLUSH_AFTER: Duration = Duration::from_millis(200);
+
+/// First delay before redialling; doubles up to [`BACKOFF_MAX`], drawn with full jitter.
+pub const BACKOFF_BASE: Duration = Duration::from_millis(250);
+
+/// Longest delay before redialling while the breaker is closed.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// Consecutive failures after which a peer's breaker opens.
+pub const BREAKER_FAILURES: u32 = 8;
+
+/// Time an open breaker waits before it lets one attempt through.
+pub const BREAKER_COOLDOWN: Duration = Duration::from_secs(60);
+
+/// Time one attempt to reach a peer may take.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+const _: () = {
+    assert!(
+        CHANGE_BYTES_MAX < FRAME_BYTES_MAX,
+        "the largest change fits in a frame"
+    );
+    assert!(FRAME_BYTES_TARGET < FRAME_BYTES_MAX);
+    assert!(
+        FIELD_BYTES_MAX < CHANGE_BYTES_MAX,
+        "the largest field fits in a change"
+    );
+    assert!(
+        CREDIT_BULK_BYTES > FRAME_BYTES_TARGET as u64,
+        "credit lets a frame through"
+    );
+    assert!(CREDIT_LIVE_BYTES <= CREDIT_BYTES_MAX);
+    assert!(HEADS_MAX <= WANT_HASHES_MAX, "all heads fit in a request");
+    assert!(WALK_FANOUT <= WALK_RANGES_MAX && WALK_LEAF_ITEMS <= WALK_ITEMS_MAX);
+    assert!(
+        PING_AFTER.as_secs() * 2 < IDLE_TIMEOUT.as_secs(),
+        "two pings before giving up"
+    );
+};

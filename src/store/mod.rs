@@ -1,0 +1,278 @@
+//! Where a replica keeps its bytes: ordered tables, snapshot reads, and an atomic batch.
+//!
+//! The trait is small on purpose. A store knows no record and no change: it keeps keys and values
+//! in byte order, gives consistent reads while a write is under way, and makes one [`Batch`] appear
+//! whole or not at all.
+
+mod batch;
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use thiserror::Error;
+
+pub use batch::{Batch, Write};
+
+use crate::error::{Error, ErrorKind};
+
+/// The tables of a replica. What their rows hold is `docs/storage.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Table {
+    /// Name -> value: format version, store id, identity.
+    Meta,
+    /// Space and collection name -> local number.
+    Collections,
+    /// Space, LSN -> record, origin, change bytes: the ordered local history.
+    Log,
+    /// Record -> heads, counts, actors.
+    Records,
+    /// Record, block -> packed change index.
+    Graph,
+    /// Collection, time of the newest change, record -> reconciliation element.
+    Elements,
+    /// Collection, node -> range summary.
+    Tree,
+    /// Record -> materialised value and the heads it shows.
+    Views,
+    /// Records whose view is behind their heads.
+    Stale,
+    /// Peer store, space -> how far it has acknowledged.
+    Cursors,
+    /// Replica -> what is known of it.
+    Peers,
+    /// Record, change -> bytes that could not be applied, and why.
+    Quarantine,
+    /// Record, missing change, waiting change.
+    Waiting,
+}
+
+impl Table {
+    /// All tables, in order.
+    pub const ALL: [Self; 13] = [
+        Self::Meta,
+        Self::Collections,
+        Self::Log,
+        Self::Records,
+        Self::Graph,
+        Self::Elements,
+        Self::Tree,
+        Self::Views,
+        Self::Stale,
+        Self::Cursors,
+        Self::Peers,
+        Self::Quarantine,
+        Self::Waiting,
+    ];
+
+    /// The table's name in a store's file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Collections => "collections",
+            Self::Log => "log",
+            Self::Records => "records",
+            Self::Graph => "graph",
+            Self::Elements => "elements",
+            Self::Tree => "tree",
+            Self::Views => "views",
+            Self::Stale => "stale",
+            Self::Cursors => "cursors",
+            Self::Peers => "peers",
+            Self::Quarantine => "quarantine",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// When a write counts as done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// `Ok` means on disk: it survives a crash or power cut at any later instant.
+    #[default]
+    Immediate,
+    /// As `Immediate`, and in two phases with two syncs, for disks that reorder a torn write.
+    Paranoid,
+    /// `Ok` means visible to later reads. The last fraction of a second may be lost in a crash,
+    /// never a part of a batch, and never anything from before an acknowledged `Immediate` write.
+    /// Nothing that is not durable is sent to a peer.
+    Relaxed,
+}
+
+/// Direction of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest key first.
+    Ascending,
+    /// Largest key first.
+    Descending,
+}
+
+/// Receives one row of a scan; breaks to end it.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// A place for a replica's bytes.
+///
+/// One replica owns a store and is the only one to call [`Store::commit`], one call at a time.
+/// Snapshots may be taken and read on any thread meanwhile.
+///
+/// What an implementation owes:
+/// - a batch is visible as a whole in every snapshot taken after `commit` returned `Ok`, and not
+///   at all in one taken before;
+/// - under [`Durability::Immediate`] and [`Durability::Paranoid`], once `commit` returned `Ok` the
+///   batch and all before it survive any crash;
+/// - after any crash the store holds all batches up to some point in their order, whole;
+/// - after a failed `commit` the batch is absent or whole after reopening, later commits fail with
+///   [`StoreError::Failed`] until then, and reads go on where they can;
+/// - opening does not cost in proportion to what is stored.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// A consistent view of what is committed now.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// Makes all of `batch` visible at once, and durable as `durability` says.
+    ///
+    /// # Errors
+    /// When it could not be written; see the trait's contract for what holds then.
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
+
+    /// Bytes that the store takes on disk or in memory, if it can tell.
+    fn size_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A consistent view of a store at one point of its history.
+pub trait Snapshot: Send + fmt::Debug {
+    /// The value of `key`, if it is there.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Shows rows with `start <= key < end` in key order until `visit` breaks. No `end` means up
+    /// to the last key of the table.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn scan(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError>;
+}
+
+/// Keys from `start` up to, not including, `end`.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRange<'a> {
+    /// First key that belongs.
+    pub start: &'a [u8],
+    /// First key that does not belong any more; `None` for no bound.
+    pub end: Option<&'a [u8]>,
+}
+
+impl KeyRange<'_> {
+    /// All keys.
+    pub const ALL: KeyRange<'static> = KeyRange {
+        start: &[],
+        end: None,
+    };
+}
+
+/// The first key after all keys that start with `prefix`; `None` if there is none.
+pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix.get(..=kept)?.to_vec();
+    let last = end.last_mut()?;
+    *last = last.saturating_add(1);
+    Some(end)
+}
+
+/// Why a store could not be opened, read or written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Open elsewhere.
+    #[error("{place} is in use by another process or another handle; close it there first")]
+    Locked {
+        /// File or name of the store.
+        place: String,
+    },
+    /// Not a store of ours.
+    #[error("{place} is not a syncline store: {found}; choose another file")]
+    Foreign {
+        /// File or name of the store.
+        place: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// Written by a later version.
+    #[error("{place} has store format {found}, this program knows up to {known}; upgrade it")]
+    TooNew {
+        /// File or name of the store.
+        place: String,
+        /// Format version in the file.
+        found: u64,
+        /// Newest format version of this program.
+        known: u64,
+    },
+    /// Damaged bytes.
+    #[error("{place} is damaged: {detail}; restore a backup, or sync into a new file")]
+    Corrupt {
+        /// File or name of the store.
+        place: String,
+        /// What was found.
+        detail: String,
+    },
+    /// No permission to write.
+    #[error("{place} can't be written: {detail}; check owner, mode and mount")]
+    ReadOnly {
+        /// File or name of the store.
+        place: String,
+        /// What the system says.
+        detail: String,
+    },
+    /// No space left.
+    #[error("no space left for {place}; free some, then open it again")]
+    DiskFull {
+        /// File or name of the store.
+        place: String,
+    },
+    /// An earlier write failed.
+    #[error("an earlier write to {place} failed; reads go on, open it again to write")]
+    Failed {
+        /// File or name of the store.
+        place: String,
+    },
+    /// Anything else.
+    #[error("{place}: {doing} failed")]
+    Io {
+        /// File or name of the store.
+        place: String,
+        /// The operation.
+        doing: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Locked { .. } => ErrorKind::StoreLocked,
+            StoreError::Foreign { .. } => ErrorKind::StoreForeign,
+            StoreError::TooNew { .. } => ErrorKind::StoreTooNew,
+            StoreError::Corrupt { .. } => ErrorKind::StoreCorrupt,
+            StoreError::ReadOnly { .. } => ErrorKind::StoreReadOnly,
+            StoreError::DiskFull { .. } => ErrorKind::DiskFull,
+            StoreError::Failed { .. } => ErrorKind::StoreFailed,
+            StoreError::Io { .. } => ErrorKind::Io,
+        };
+        Self::new(kind, error.to_string()).with_source(error)
+    }
+}
