@@ -1,6 +1,7 @@
 //! Offline-first records: typed documents that devices edit alone and merge when they meet.
 
 pub mod codec;
+pub mod doc;
 pub mod entropy;
 pub mod error;
 pub mod id;

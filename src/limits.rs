@@ -26,6 +26,12 @@ pub const CHANGE_INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most operations of one change. One operation is a few hundred bytes once it is materialised.
 pub const CHANGE_OPS_MAX: u64 = 1 << 20;
 
+/// Most actors that one change may name besides its own: authors of what it overwrites.
+pub const CHANGE_ACTORS_MAX: usize = 16_384;
+
+/// Most columns of one change. Automerge writes up to 15; the rest is room for later versions.
+pub const CHANGE_COLUMNS_MAX: usize = 64;
+
 /// Most heads of one record: concurrent branches that nobody has merged yet.
 pub const HEADS_MAX: usize = 1_024;
 

@@ -1,0 +1,217 @@
+//! One Automerge change: an immutable message that can be checked, stored and sent without a
+//! document.
+
+mod fault;
+mod header;
+
+use std::io::Read as _;
+
+use bytes::Bytes;
+use flate2::bufread::DeflateDecoder;
+use sha2::{Digest as _, Sha256};
+
+pub use fault::ChangeFault;
+
+use self::header::Header;
+use super::guard::guarded;
+use crate::codec::{Reader, Writer};
+use crate::id::{ActorId, ChangeHash};
+use crate::limits;
+
+/// First bytes of every Automerge chunk.
+const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+/// Magic and checksum come before what the hash covers.
+const HASHED_FROM: usize = 8;
+const CHANGE: u8 = 1;
+const DEFLATED_CHANGE: u8 = 2;
+
+/// A change whose bytes were checked: it has the hash it claims, its header is sound, its
+/// operations can be read, and its sizes are within the limits.
+///
+/// Whether it fits its document (parents present, objects and predecessors there) is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    bytes: Bytes,
+    hash: ChangeHash,
+    header: Header,
+}
+
+impl Change {
+    /// Checks `bytes`, which may come from anyone, and keeps them as they are.
+    ///
+    /// Memory stays within a few times [`limits::CHANGE_INFLATED_BYTES_MAX`] whatever they say.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn verify(bytes: Bytes) -> Result<Self, ChangeFault> {
+        let max = limits::CHANGE_BYTES_MAX;
+        if bytes.len() > max {
+            let bytes = bytes.len();
+            return Err(ChangeFault::TooLarge { bytes, max });
+        }
+        let chunk = Chunk::parse(&bytes)?;
+        match chunk.kind {
+            CHANGE => {
+                let hashed = bytes.get(HASHED_FROM..).unwrap_or_default();
+                let hash = chunk.check(Sha256::digest(hashed).into())?;
+                let header = Header::parse(chunk.body)?;
+                cross_check(&bytes, hash, &header)?;
+                Ok(Self {
+                    bytes,
+                    hash,
+                    header,
+                })
+            }
+            DEFLATED_CHANGE => {
+                let raw = raw_form(chunk.checksum, &inflate(chunk.body)?);
+                let hashed = raw.get(HASHED_FROM..).unwrap_or_default();
+                let hash = chunk.check(Sha256::digest(hashed).into())?;
+                let header = Header::parse(Chunk::parse(&raw)?.body)?;
+                cross_check(&raw, hash, &header)?;
+                Ok(Self {
+                    bytes,
+                    hash,
+                    header,
+                })
+            }
+            found => Err(ChangeFault::ChunkType { found }),
+        }
+    }
+
+    /// The hash that names the change.
+    pub const fn hash(&self) -> ChangeHash {
+        self.hash
+    }
+
+    /// Its parents, sorted.
+    pub fn deps(&self) -> &[ChangeHash] {
+        &self.header.deps
+    }
+
+    /// Who made it.
+    pub const fn actor(&self) -> &ActorId {
+        &self.header.actor
+    }
+
+    /// Its number among the changes of its actor, from 1.
+    pub const fn seq(&self) -> u64 {
+        self.header.seq
+    }
+
+    /// Number of its first operation, from 1.
+    pub const fn start_op(&self) -> u64 {
+        self.header.start_op
+    }
+
+    /// How many operations it has; none for one that only joins its parents.
+    pub const fn op_count(&self) -> u64 {
+        self.header.op_count
+    }
+
+    /// Number of its last operation.
+    pub const fn max_op(&self) -> u64 {
+        // The header was refused unless start is at least 1 and the sum has 32 bits.
+        self.header.start_op + self.header.op_count - 1
+    }
+
+    /// When it was made, in Unix seconds, by its author's clock.
+    pub const fn time(&self) -> i64 {
+        self.header.time
+    }
+
+    /// Why it was made, if the author said so.
+    pub fn message(&self) -> Option<&str> {
+        self.header.message.as_deref()
+    }
+
+    /// The bytes as they were received.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+/// The frame around every piece of Automerge data.
+struct Chunk<'a> {
+    checksum: [u8; 4],
+    kind: u8,
+    body: &'a [u8],
+}
+
+impl<'a> Chunk<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, ChangeFault> {
+        let mut reader = Reader::new(bytes);
+        let found = reader.array("chunk mark")?;
+        if found != MAGIC {
+            return Err(ChangeFault::Magic { found });
+        }
+        let checksum = reader.array("checksum")?;
+        let kind = reader.u8("chunk type")?;
+        let body = reader.bytes(limits::CHANGE_INFLATED_BYTES_MAX, "change")?;
+        reader.finish("change")?;
+        Ok(Self {
+            checksum,
+            kind,
+            body,
+        })
+    }
+
+    fn check(&self, hash: [u8; 32]) -> Result<ChangeHash, ChangeFault> {
+        let [a, b, c, d, ..] = hash;
+        let actual = [a, b, c, d];
+        if actual != self.checksum {
+            let stated = self.checksum;
+            return Err(ChangeFault::Checksum { stated, actual });
+        }
+        Ok(ChangeHash::from_bytes(hash))
+    }
+}
+
+/// Inflates at most as much as a change may have. Nothing may follow the compressed stream.
+fn inflate(body: &[u8]) -> Result<Vec<u8>, ChangeFault> {
+    let max = limits::CHANGE_INFLATED_BYTES_MAX;
+    let mut decoder = DeflateDecoder::new(body);
+    let mut inflated = Vec::new();
+    let more = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let result = decoder.by_ref().take(more).read_to_end(&mut inflated);
+    if inflated.len() > max {
+        return Err(ChangeFault::InflatedTooLarge { max });
+    }
+    let (consumed, compressed) = (decoder.total_in(), body.len());
+    if result.is_err() || u64::try_from(compressed) != Ok(consumed) {
+        return Err(ChangeFault::Deflate {
+            consumed,
+            compressed,
+        });
+    }
+    Ok(inflated)
+}
+
+/// The uncompressed chunk with this body.
+fn raw_form(checksum: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(body.len() + 16);
+    writer.raw(&MAGIC).raw(&checksum).u8(CHANGE).bytes(body);
+    writer.finish()
+}
+
+/// Has Automerge read every operation, and compares what it sees with what we saw.
+fn cross_check(raw: &[u8], hash: ChangeHash, header: &Header) -> Result<(), ChangeFault> {
+    let read = guarded(|| automerge::Change::try_from(raw));
+    let read = read.map_err(|reason| ChangeFault::Panicked { reason })?;
+    let read = read.map_err(|error| ChangeFault::Refused {
+        reason: error.to_string(),
+    })?;
+    let disagrees = |what| Err(ChangeFault::Disagrees { what });
+    if read.hash().0 != *hash.as_bytes() {
+        return disagrees("hash");
+    }
+    if read.seq() != header.seq || read.start_op().get() != header.start_op {
+        return disagrees("number");
+    }
+    if u64::try_from(read.len()) != Ok(header.op_count) {
+        return disagrees("operation count");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

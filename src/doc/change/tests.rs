@@ -1,0 +1,1 @@
+use automerge::transaction::{CommitOptions, Transactable as _};

@@ -1,0 +1,314 @@
+//! One record's document: load, apply, edit, read, save. Whatever fails, it is as it was before.
+
+use std::fmt;
+
+use automerge::transaction::CommitOptions;
+use automerge::{Automerge, LoadOptions, OnPartialLoad, ROOT, ReadDoc as _, TextEncoding};
+use bytes::Bytes;
+
+use super::change::{Change, ChangeFault};
+use super::edit::Edit;
+use super::fault::DocumentFault;
+use super::guard::guarded;
+use super::materialise;
+use super::value::Value;
+use crate::error::{Error, ErrorKind};
+use crate::id::{ActorId, ChangeHash, Heads};
+use crate::limits;
+use crate::time::WallTime;
+
+/// Positions in a text count Unicode scalar values.
+///
+/// Said everywhere, because Automerge's default follows feature flags that any crate of a program
+/// may set.
+const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
+
+/// Offset of the type byte in an Automerge chunk.
+const CHUNK_TYPE_AT: usize = 8;
+/// Type of a chunk that holds a whole document.
+const DOCUMENT: u8 = 0;
+
+/// What stands on a change besides its operations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EditMeta {
+    /// When the edit is made; a change keeps whole seconds.
+    pub time: WallTime,
+    /// Why the edit is made.
+    pub message: Option<String>,
+}
+
+impl EditMeta {
+    /// An edit made at `time`, without a message.
+    pub const fn at(time: WallTime) -> Self {
+        let message = None;
+        Self { time, message }
+    }
+}
+
+/// The document of one record, as loaded for an edit or a view.
+#[derive(Clone)]
+pub struct Document {
+    inner: Automerge,
+}
+
+impl Document {
+    /// An empty document that `actor` will write to.
+    pub fn new(actor: &ActorId) -> Self {
+        let inner = Automerge::new_with_encoding(ENCODING).with_actor(actor.as_bytes().into());
+        Self { inner }
+    }
+
+    /// Loads a document that `actor` will write to from chunks of our own store, in causal order.
+    /// The first may be a snapshot made by [`Document::save`], the rest are changes.
+    ///
+    /// # Errors
+    /// When Automerge can't load them, or parents are missing.
+    pub fn load<'a>(
+        actor: &ActorId,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, DocumentFault> {
+        let mut document = Self::new(actor);
+        let mut chunks = chunks.into_iter().peekable();
+        let is_snapshot = |chunk: &&[u8]| chunk.get(CHUNK_TYPE_AT) == Some(&DOCUMENT);
+        if let Some(snapshot) = chunks.next_if(is_snapshot) {
+            document.inner = load_saved(snapshot)?.with_actor(actor.as_bytes().into());
+        }
+        document.take_in(chunks)?;
+        Ok(document)
+    }
+
+    /// Opens a document that someone else saved, and takes it apart into verified changes, in
+    /// causal order.
+    ///
+    /// # Errors
+    /// When it is too large, can't be loaded, misses parents, or holds a change that
+    /// [`Change::verify`] refuses.
+    pub fn open_saved(actor: &ActorId, saved: &[u8]) -> Result<(Self, Vec<Change>), DocumentFault> {
+        let max = limits::DOCUMENT_BYTES_MAX;
+        if saved.len() > max {
+            let bytes = saved.len();
+            return Err(DocumentFault::TooLarge { bytes, max });
+        }
+        let inner = load_saved(saved)?.with_actor(actor.as_bytes().into());
+        let document = Self { inner };
+        document.nothing_waits()?;
+        let changes = attempt("take apart a saved document", || {
+            let changes = document.inner.get_changes(&[]);
+            let shortest = changes.into_iter().map(|mut it| shortest_bytes(&mut it));
+            Ok(shortest.collect::<Vec<_>>())
+        })?;
+        let changes = changes.into_iter().map(Change::verify);
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        Ok((document, changes))
+    }
+
+    /// Applies changes whose parents are here or among them. Those already here change nothing.
+    ///
+    /// # Errors
+    /// When Automerge refuses or panics, or parents are missing. None of the changes is applied
+    /// then.
+    pub fn apply(&mut self, changes: &[Change]) -> Result<(), DocumentFault> {
+        let mut copy = self.clone();
+        copy.take_in(changes.iter().map(|it| it.bytes().as_ref()))?;
+        for change in changes {
+            let hash = change.hash();
+            if !copy.has(&hash) {
+                return Err(DocumentFault::NotApplied { hash });
+            }
+        }
+        *self = copy;
+        Ok(())
+    }
+
+    /// Applies in place; after an error the document is not fit for use.
+    fn take_in<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), DocumentFault> {
+        attempt("apply changes", || {
+            let parse = |bytes| automerge::Change::try_from(bytes).map_err(reason);
+            let parsed = changes
+                .into_iter()
+                .map(parse)
+                .collect::<Result<Vec<_>, _>>()?;
+            self.inner.apply_changes(parsed).map_err(reason)
+        })?;
+        self.nothing_waits()
+    }
+
+    fn nothing_waits(&self) -> Result<(), DocumentFault> {
+        match self.inner.get_missing_deps(&[]).len() {
+            0 => Ok(()),
+            missing => Err(DocumentFault::MissingParents { missing }),
+        }
+    }
+
+    /// The newest changes.
+    pub fn heads(&self) -> Heads {
+        let heads = self.inner.get_heads();
+        heads
+            .into_iter()
+            .map(|it| ChangeHash::from_bytes(it.0))
+            .collect()
+    }
+
+    /// Whether the change is part of the document.
+    pub fn has(&self, hash: &ChangeHash) -> bool {
+        let hash = automerge::ChangeHash(*hash.as_bytes());
+        self.inner.get_missing_deps(&[hash]).is_empty()
+    }
+
+    /// The document as one chunk, after checking that it loads again with the same heads.
+    ///
+    /// Equal documents may save as different bytes: compare heads, never these.
+    ///
+    /// # Errors
+    /// When Automerge can't reproduce the document; its changes must be kept then.
+    pub fn save(&self) -> Result<Vec<u8>, DocumentFault> {
+        let saved = attempt("save the document", || Ok(self.inner.save()))?;
+        let again = Self {
+            inner: load_saved(&saved)?,
+        };
+        if again.heads() != self.heads() {
+            return Err(DocumentFault::HeadsMismatch);
+        }
+        Ok(saved)
+    }
+
+    /// Everything in the document, as a [`Value::Map`], reserved keys included.
+    ///
+    /// # Errors
+    /// When Automerge fails, or maps and lists are nested deeper than
+    /// [`limits::VALUE_DEPTH_MAX`].
+    pub fn value(&self) -> Result<Value, DocumentFault> {
+        let doing = "read the document";
+        guarded(|| materialise::map(&self.inner, &ROOT))
+            .map_err(|reason| DocumentFault::Panicked { doing, reason })?
+    }
+
+    /// About how many bytes of memory the document takes.
+    pub fn size_hint(&self) -> u64 {
+        let stats = self.inner.stats();
+        // Measured: an empty document, and what changes and operations add to it.
+        7_000 + stats.num_changes * 160 + stats.num_ops * 10
+    }
+
+    /// Edits the document in one transaction, which becomes one change; none if nothing differs.
+    ///
+    /// # Errors
+    /// What `work` returns; `TooLarge` when the change is over a limit; `Poisoned` when Automerge
+    /// fails. The document is then as it was before.
+    pub fn edit<R, E: From<Error>>(
+        &mut self,
+        meta: EditMeta,
+        work: impl FnOnce(&mut Edit<'_, '_>) -> Result<R, E>,
+    ) -> Result<(R, Option<Change>), E> {
+        check_message(&meta)?;
+        // Rolling back after a panic may panic again, so the edit runs on a copy.
+        let mut copy = self.clone();
+        let mut transaction = copy.inner.transaction();
+        let result = guarded(|| work(&mut Edit::new(&mut transaction)));
+        let result = match result.unwrap_or_else(|reason| Err(panicked(reason).into())) {
+            Ok(result) => result,
+            Err(error) => {
+                drop(guarded(|| transaction.rollback()));
+                return Err(error);
+            }
+        };
+        let mut options = CommitOptions::default().with_time(meta.time.as_unix_seconds());
+        options.message = meta.message;
+        let hash = guarded(|| transaction.commit_with(options).0).map_err(panicked)?;
+        if hash.is_none() {
+            return Ok((result, None));
+        }
+        let change = guarded(|| copy.inner.get_last_local_change()).map_err(panicked)?;
+        let Some(mut change) = change else {
+            let missing = "the change just made is not there".to_owned();
+            return Err(panicked(missing).into());
+        };
+        let change = Change::verify(shortest_bytes(&mut change)).map_err(over_limit)?;
+        *self = copy;
+        Ok((result, Some(change)))
+    }
+}
+
+impl fmt::Debug for Document {
+    /// Shows nothing of the content, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heads = self.heads();
+        f.debug_struct("Document")
+            .field("heads", &heads)
+            .finish_non_exhaustive()
+    }
+}
+
+fn load_saved(saved: &[u8]) -> Result<Automerge, DocumentFault> {
+    attempt("load a saved document", || {
+        let options = LoadOptions::new()
+            .text_encoding(ENCODING)
+            .on_partial_load(OnPartialLoad::Error);
+        Automerge::load_with_options(saved, options).map_err(reason)
+    })
+}
+
+/// The change's bytes, deflated where that is shorter.
+fn shortest_bytes(change: &mut automerge::Change) -> Bytes {
+    let raw = Bytes::copy_from_slice(change.raw_bytes());
+    let deflated = change.bytes();
+    if deflated.len() < raw.len() {
+        Bytes::copy_from_slice(&deflated)
+    } else {
+        raw
+    }
+}
+
+fn attempt<T>(
+    doing: &'static str,
+    work: impl FnOnce() -> Result<T, String>,
+) -> Result<T, DocumentFault> {
+    guarded(work)
+        .map_err(|reason| DocumentFault::Panicked { doing, reason })?
+        .map_err(|reason| DocumentFault::Refused { doing, reason })
+}
+
+fn reason(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+fn panicked(reason: String) -> Error {
+    let doing = "edit the document";
+    DocumentFault::Panicked { doing, reason }.into()
+}
+
+/// An edit makes sound changes; what can be wrong with them is their size.
+fn over_limit(fault: ChangeFault) -> Error {
+    let kind = match &fault {
+        ChangeFault::TooLarge { .. }
+        | ChangeFault::InflatedTooLarge { .. }
+        | ChangeFault::TooMany { .. }
+        | ChangeFault::OperationNumbers { .. }
+        | ChangeFault::Malformed(_) => ErrorKind::TooLarge,
+        ChangeFault::Magic { .. }
+        | ChangeFault::ChunkType { .. }
+        | ChangeFault::Deflate { .. }
+        | ChangeFault::Checksum { .. }
+        | ChangeFault::ParentOrder { .. }
+        | ChangeFault::Sequence { .. }
+        | ChangeFault::Columns { .. }
+        | ChangeFault::Refused { .. }
+        | ChangeFault::Panicked { .. }
+        | ChangeFault::Disagrees { .. } => ErrorKind::Poisoned,
+    };
+    let message = format!("the change that the edit makes: {fault}");
+    Error::new(kind, message).with_source(fault)
+}
+
+fn check_message(meta: &EditMeta) -> Result<(), Error> {
+    let bytes = meta.message.as_ref().map_or(0, String::len);
+    let max = limits::CHANGE_MESSAGE_BYTES_MAX;
+    if bytes > max {
+        let message = format!("the message of {bytes} bytes is over the limit of {max}");
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Reads a document's content into a [`Value`], to a bounded depth.
+//!
+//! Automerge's own way recurses as deep as the document does, and a peer decides how deep that is.
+
+use std::collections::BTreeMap;
+
+use automerge::{ObjId, ObjType, ReadDoc, ScalarValueRef, ValueRef};
+
+use super::fault::DocumentFault;
+use super::value::Value;
+use crate::limits;
+
+/// The map `obj`, with everything in it.
+pub(super) fn map<D: ReadDoc>(doc: &D, obj: &ObjId) -> Result<Value, DocumentFault> {
+    object(doc, obj, ObjType::Map, limits::VALUE_DEPTH_MAX)
+}
+
+/// The value at one place of a document, given what Automerge says is there.
+pub(super) fn value<D: ReadDoc>(
+    doc: &D,
+    found: &automerge::Value<'_>,
+    obj: &ObjId,
+) -> Result<Value, DocumentFault> {
+    match found {
+        automerge::Value::Object(kind) => object(doc, obj, *kind, limits::VALUE_DEPTH_MAX),
+        automerge::Value::Scalar(scalar) => Ok(owned_scalar(scalar)),
+    }
+}
+
+fn object<D: ReadDoc>(
+    doc: &D,
+    obj: &ObjId,
+    kind: ObjType,
+    depth: usize,
+) -> Result<Value, DocumentFault> {
+    let max = limits::VALUE_DEPTH_MAX;
+    let depth = || depth.checked_sub(1).ok_or(DocumentFault::TooDeep { max });
+    match kind {
+        ObjType::Text => {
+            let text = doc.text(obj).map_err(|error| DocumentFault::Refused {
+                doing: "read a text",
+                reason: error.to_string(),
+            })?;
+            Ok(Value::Text(text))
+        }
+        ObjType::List => {
+            let depth = depth()?;
+            let items = doc.list_range(obj, ..);
+            let values = items.map(|item| item_value(doc, &item.value, || item.id(), depth));
+            Ok(Value::List(values.collect::<Result<_, _>>()?))
+        }
+        ObjType::Map | ObjType::Table => {
+            let depth = depth()?;
+            let mut map = BTreeMap::new();
+            for item in doc.map_range(obj, ..) {
+                let value = item_value(doc, &item.value, || item.id(), depth)?;
+                map.insert(item.key.into_owned(), value);
+            }
+            Ok(Value::Map(map))
+        }
+    }
+}
+
+fn item_value<D: ReadDoc>(
+    doc: &D,
+    found: &ValueRef<'_>,
+    id: impl FnOnce() -> ObjId,
+    depth: usize,
+) -> Result<Value, DocumentFault> {
+    match found {
+        ValueRef::Object(kind) => object(doc, &id(), *kind, depth),
+        ValueRef::Scalar(scalar) => Ok(match scalar {
+            ScalarValueRef::Null => Value::Null,
+            ScalarValueRef::Boolean(yes) => Value::Bool(*yes),
+            ScalarValueRef::Int(number) => Value::Int(*number),
+            ScalarValueRef::Uint(number) => Value::Uint(*number),
+            ScalarValueRef::F64(number) => Value::Float(*number),
+            ScalarValueRef::Str(text) => Value::Str(text.to_string()),
+            ScalarValueRef::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+            ScalarValueRef::Timestamp(millis) => Value::Timestamp(*millis),
+            ScalarValueRef::Counter(number) => Value::Counter(*number),
+            ScalarValueRef::Unknown { type_code, bytes } => Value::Unknown {
+                type_code: *type_code,
+                bytes: bytes.to_vec(),
+            },
+        }),
+    }
+}
+
+/// A scalar as Automerge's write side has it.
+pub(super) fn owned_scalar(scalar: &automerge::ScalarValue) -> Value {
+    use automerge::ScalarValue as Am;
+    match scalar {
+        Am::Null => Value::Null,
+        Am::Boolean(yes) => Value::Bool(*yes),
+        Am::Int(number) => Value::Int(*number),
+        Am::Uint(number) => Value::Uint(*number),
+        Am::F64(number) => Value::Float(*number),
+        Am::Str(text) => Value::Str(text.to_string()),
+        Am::Bytes(bytes) => Value::Bytes(bytes.clone()),
+        Am::Timestamp(millis) => Value::Timestamp(*millis),
+        Am::Counter(counter) => Value::Counter(i64::from(counter)),
+        Am::Unknown { type_code, bytes } => Value::Unknown {
+            type_code: *type_code,
+            bytes: bytes.clone(),
+        },
+    }
+}

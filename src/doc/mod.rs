@@ -1,0 +1,23 @@
+//! Automerge documents and changes; the only module that names Automerge.
+//!
+//! A [`Change`] is verified without a document, which is all that replication needs. A [`Document`]
+//! is loaded where someone edits, reads a stale view, imports or compacts. What Automerge does with
+//! bytes from elsewhere is guarded: a panic becomes a [`DocumentFault`], and the document stays as
+//! it was. Positions in texts count Unicode scalar values, in every document of the process.
+
+pub mod change;
+pub mod document;
+pub mod edit;
+pub mod fault;
+mod guard;
+mod lcs;
+mod materialise;
+mod reconcile;
+pub mod value;
+mod write;
+
+pub use change::{Change, ChangeFault};
+pub use document::{Document, EditMeta};
+pub use edit::{DELETED_KEY, Edit};
+pub use fault::DocumentFault;
+pub use value::{Patch, PathStep, Value};
