@@ -183,6 +183,9 @@ pub const BREAKER_COOLDOWN: Duration = Duration::from_secs(60);
 /// Time one attempt to reach a peer may take.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Memory that the redb store keeps of its file, in bytes. The hot pages of a million records fit.
+pub const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
 const _: () = {
     assert!(
         CHANGE_BYTES_MAX < FRAME_BYTES_MAX,

@@ -5,13 +5,19 @@
 //! whole or not at all.
 
 mod batch;
+pub mod memory;
+#[cfg(feature = "redb")]
+pub mod redb;
 
 use std::fmt;
 use std::ops::ControlFlow;
 
 use thiserror::Error;
 
+#[cfg(feature = "redb")]
+pub use self::redb::{RedbOptions, RedbStore};
 pub use batch::{Batch, Write};
+pub use memory::MemoryStore;
 
 use crate::error::{Error, ErrorKind};
 
@@ -125,7 +131,8 @@ pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 /// - after any crash the store holds all batches up to some point in their order, whole;
 /// - after a failed `commit` the batch is absent or whole after reopening, later commits fail with
 ///   [`StoreError::Failed`] until then, and reads go on where they can;
-/// - opening does not cost in proportion to what is stored.
+/// - opening does not cost in proportion to what is stored, except, where an implementation says
+///   so, after a crash that came before [`Store::settle`].
 pub trait Store: Send + Sync + fmt::Debug {
     /// A consistent view of what is committed now.
     ///
@@ -135,9 +142,22 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Makes all of `batch` visible at once, and durable as `durability` says.
     ///
+    /// An empty batch under [`Durability::Immediate`] or [`Durability::Paranoid`] makes earlier
+    /// relaxed commits durable, and is free if there are none.
+    ///
     /// # Errors
     /// When it could not be written; see the trait's contract for what holds then.
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
+
+    /// Prepares for being killed while idle: relaxed commits become durable, and whatever makes
+    /// the next opening fast is written. The owner calls it when it has had nothing to write for
+    /// a moment. It is free if nothing was committed since the last call.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn settle(&self) -> Result<(), StoreError> {
+        self.commit(&Batch::default(), Durability::Immediate)
+    }
 
     /// Bytes that the store takes on disk or in memory, if it can tell.
     fn size_bytes(&self) -> Option<u64> {
@@ -182,6 +202,11 @@ impl KeyRange<'_> {
         start: &[],
         end: None,
     };
+
+    /// Whether no key can belong.
+    pub fn is_empty(&self) -> bool {
+        self.end.is_some_and(|end| end <= self.start)
+    }
 }
 
 /// The first key after all keys that start with `prefix`; `None` if there is none.
@@ -249,6 +274,12 @@ pub enum StoreError {
         /// File or name of the store.
         place: String,
     },
+    /// A snapshot was read after its store had been closed.
+    #[error("{place} was closed while it was being read")]
+    Closed {
+        /// File or name of the store.
+        place: String,
+    },
     /// Anything else.
     #[error("{place}: {doing} failed")]
     Io {
@@ -271,6 +302,7 @@ impl From<StoreError> for Error {
             StoreError::ReadOnly { .. } => ErrorKind::StoreReadOnly,
             StoreError::DiskFull { .. } => ErrorKind::DiskFull,
             StoreError::Failed { .. } => ErrorKind::StoreFailed,
+            StoreError::Closed { .. } => ErrorKind::Closed,
             StoreError::Io { .. } => ErrorKind::Io,
         };
         Self::new(kind, error.to_string()).with_source(error)
