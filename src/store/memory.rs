@@ -125,3 +125,27 @@ impl fmt::Debug for MemorySnapshot {
         f.debug_map().entries(rows).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::store_conformance!(conformance, MemoryStore::new);
+
+    #[test]
+    fn its_size_is_that_of_the_rows_it_holds() {
+        let store = MemoryStore::new();
+        let commit = |batch: &Batch| store.commit(batch, Durability::Immediate).unwrap();
+        let mut batch = Batch::default();
+        batch.put(Table::Log, vec![1; 10], vec![1; 100]);
+        batch.put(Table::Tree, vec![2; 10], vec![1; 200]);
+        commit(&batch);
+        assert_eq!(store.size_bytes(), Some(320));
+        let mut batch = Batch::default();
+        batch.put(Table::Log, vec![1; 10], vec![1; 1]);
+        batch.remove(Table::Tree, vec![2; 10]);
+        batch.remove(Table::Tree, vec![3; 10]);
+        commit(&batch);
+        assert_eq!(store.size_bytes(), Some(11));
+    }
+}

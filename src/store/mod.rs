@@ -5,6 +5,8 @@
 //! whole or not at all.
 
 mod batch;
+pub mod conformance;
+pub mod fault;
 pub mod memory;
 #[cfg(feature = "redb")]
 pub mod redb;
@@ -17,6 +19,7 @@ use thiserror::Error;
 #[cfg(feature = "redb")]
 pub use self::redb::{RedbOptions, RedbStore};
 pub use batch::{Batch, Write};
+pub use fault::{CommitFault, FaultStore};
 pub use memory::MemoryStore;
 
 use crate::error::{Error, ErrorKind};
