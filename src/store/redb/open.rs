@@ -19,10 +19,10 @@ use crate::store::{StoreError, Table};
 const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
 /// Size of a file that redb has begun to create, in bytes; at most.
-const UNFINISHED_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(super) const UNFINISHED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Size of the part of a file that redb writes first, in bytes.
-const HEADER_BYTES: usize = 4 * 1024;
+pub(super) const HEADER_BYTES: usize = 4 * 1024;
 
 /// Opens or creates the file at `path`.
 pub(super) fn file(
