@@ -271,8 +271,8 @@ pub enum StoreError {
         /// File or name of the store.
         place: String,
     },
-    /// An earlier write failed.
-    #[error("an earlier write to {place} failed; reads go on, open it again to write")]
+    /// An earlier write failed, or a read of the disk did.
+    #[error("{place} failed earlier; open it again to write, reads go on until then if they can")]
     Failed {
         /// File or name of the store.
         place: String,

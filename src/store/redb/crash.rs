@@ -63,17 +63,12 @@ impl Disk {
         let platters = self.platters();
         let mut bytes = platters.synced.clone();
         for change in &platters.unsynced {
-            match (change, entropy.below(3)) {
-                (_, 0) => {}
-                (Change::Resize(len), _) => bytes.resize(*len, 0),
-                (Change::Write(offset, data), 1) => write(&mut bytes, *offset, data),
-                (Change::Write(offset, data), _) => {
-                    for (number, sector) in data.chunks(SECTOR).enumerate() {
-                        if entropy.below(2) == 0 {
-                            write(&mut bytes, offset + number * SECTOR, sector);
-                        }
-                    }
-                }
+            let kept = entropy.below(3);
+            match change {
+                _ if kept == 0 => {}
+                Change::Resize(len) => bytes.resize(*len, 0),
+                Change::Write(offset, data) if kept == 1 => write(&mut bytes, *offset, data),
+                Change::Write(offset, data) => tear(&mut bytes, *offset, data, entropy),
             }
         }
         bytes
@@ -85,6 +80,15 @@ fn write(bytes: &mut [u8], offset: usize, data: &[u8]) {
     let end = bytes.len().min(offset + data.len());
     if offset < end {
         bytes[offset..end].copy_from_slice(&data[..end - offset]);
+    }
+}
+
+/// Writes a random half of the sectors.
+fn tear(bytes: &mut [u8], offset: usize, data: &[u8], entropy: &mut Entropy) {
+    for (number, sector) in data.chunks(SECTOR).enumerate() {
+        if entropy.below(2) == 0 {
+            write(bytes, offset + number * SECTOR, sector);
+        }
     }
 }
 
@@ -218,7 +222,7 @@ fn expected(last: u64, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// Commits until the power is cut. Returns the last batch that must survive, and the last tried.
 fn work(disk: &Disk, relaxed_share: u64, from: u64, entropy: &mut Entropy) -> (u64, u64) {
-    let (mut acknowledged, mut tried) = (from, from);
+    let (mut acknowledged, mut tried, mut visible) = (from, from, from);
     let Ok(store) = open(disk, entropy) else {
         return (acknowledged, tried);
     };
@@ -245,8 +249,16 @@ fn work(disk: &Disk, relaxed_share: u64, from: u64, entropy: &mut Entropy) -> (u
         match done {
             Some(Durability::Immediate | Durability::Paranoid) => acknowledged = tried,
             Some(Durability::Relaxed) => {}
-            None => break,
+            None => {
+                assert_eq!(
+                    last_batch(&store),
+                    visible,
+                    "reads go on, with what was there"
+                );
+                break;
+            }
         }
+        visible = tried;
     }
     (acknowledged, tried)
 }

@@ -5,6 +5,7 @@
 
 mod open;
 mod place;
+mod shield;
 mod snapshot;
 
 #[cfg(test)]
@@ -13,14 +14,16 @@ mod crash;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ::redb::{
-    CompactionError, Database, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
+    CompactionError, Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition,
+    WriteTransaction,
 };
 
 use self::place::Place;
+use self::shield::Note;
 use self::snapshot::RedbSnapshot;
 use super::{Batch, Durability, Snapshot, Store, StoreError, Table, Write};
 use crate::limits;
@@ -68,11 +71,17 @@ impl Default for RedbOptions {
 /// [`Store::settle`]. If the process died in the middle of work, opening reads the whole file
 /// once, see `docs/storage.md`.
 ///
+/// After a failed write, snapshots show what was committed before it, until the store is opened
+/// again; nothing more is written to the file.
+///
 /// redb panics on some kinds of damage. Such a panic is caught and becomes
 /// [`StoreError::Corrupt`], unless the program is built with `panic = "abort"`.
 #[derive(Debug)]
 pub struct RedbStore {
     database: Database,
+    note: Arc<Note>,
+    /// What was committed before a write failed: all that snapshots show from then on.
+    before_failure: OnceLock<Arc<ReadTransaction>>,
     place: Arc<Place>,
     path: Option<PathBuf>,
     quick_reopen: bool,
@@ -97,8 +106,8 @@ impl RedbStore {
     pub fn open(path: impl AsRef<Path>, options: RedbOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let place = Arc::new(Place::new(path.display().to_string()));
-        let database = open::file(&place, path, &options)?;
-        let mut store = Self::new(database, place, &options);
+        let opened = open::file(&place, path, &options)?;
+        let mut store = Self::new(opened, place, &options);
         store.path = Some(path.to_path_buf());
         Ok(store)
     }
@@ -117,13 +126,16 @@ impl RedbStore {
         options: RedbOptions,
     ) -> Result<Self, StoreError> {
         let place = Arc::new(Place::new(name.into()));
-        let database = open::backend(&place, backend, &options)?;
-        Ok(Self::new(database, place, &options))
+        let opened = open::backend(&place, backend, &options)?;
+        Ok(Self::new(opened, place, &options))
     }
 
-    fn new(database: Database, place: Arc<Place>, options: &RedbOptions) -> Self {
+    fn new(opened: (Database, Arc<Note>), place: Arc<Place>, options: &RedbOptions) -> Self {
+        let (database, note) = opened;
         Self {
             database,
+            note,
+            before_failure: OnceLock::new(),
             place,
             path: None,
             quick_reopen: options.quick_reopen,
@@ -141,14 +153,12 @@ impl RedbStore {
     /// is alive; else as [`Store::commit`].
     pub fn compact(&mut self) -> Result<bool, StoreError> {
         self.writable()?;
-        let (place, database) = (&self.place, &mut self.database);
-        let done = place.guard("compacting", || match database.compact() {
+        let moved = self.alone("compacting", |database| match database.compact() {
             Ok(moved) => Ok(Some(moved)),
             Err(CompactionError::TransactionInProgress) => Ok(None),
             Err(error) => Err(error.into()),
-        });
-        self.failed.store(done.is_err(), Ordering::Release);
-        done?.ok_or_else(|| StoreError::Io {
+        })?;
+        moved.ok_or_else(|| StoreError::Io {
             place: self.place.to_string(),
             doing: "compacting while a snapshot is alive",
             source: std::io::ErrorKind::ResourceBusy.into(),
@@ -163,10 +173,22 @@ impl RedbStore {
     /// [`Store::commit`].
     pub fn verify(&mut self) -> Result<bool, StoreError> {
         self.writable()?;
-        let (place, database) = (&self.place, &mut self.database);
-        let sound = place.guard("verifying", || Ok(database.check_integrity()?));
-        self.failed.store(sound.is_err(), Ordering::Release);
-        sound
+        self.alone("verifying", |database| Ok(database.check_integrity()?))
+    }
+
+    fn alone<T>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&mut Database) -> Result<T, ::redb::Error>,
+    ) -> Result<T, StoreError> {
+        let Self {
+            database, place, ..
+        } = self;
+        self.note.arm(false);
+        let done = place.guard(doing, || work(database));
+        self.note.arm(true);
+        self.failed.store(done.is_err(), Ordering::Release);
+        done
     }
 
     /// Closes the store, making relaxed commits durable.
@@ -174,10 +196,16 @@ impl RedbStore {
     /// # Errors
     /// When that could not be done, or an earlier write had failed.
     pub fn close(self) -> Result<(), StoreError> {
+        self.writable()?;
         let Self {
-            database, place, ..
+            database,
+            place,
+            note,
+            ..
         } = self;
-        place.guard("closing", || Ok(database.close()?))
+        place.guard("closing", || Ok(database.close()?))?;
+        note.take()
+            .map_or(Ok(()), |error| Err(place.io("closing", error)))
     }
 
     fn writable(&self) -> Result<(), StoreError> {
@@ -189,6 +217,7 @@ impl RedbStore {
 
     /// Writes `batch` in one transaction; `quick` leaves the file so that it reopens at once.
     fn write(&self, batch: &Batch, durability: Durability, quick: bool) -> Result<(), StoreError> {
+        let before = self.begin_read()?;
         let written = self.place.guard("committing", || {
             let mut transaction = self.database.begin_write()?;
             transaction.set_durability(match durability {
@@ -200,13 +229,22 @@ impl RedbStore {
             fill(&transaction, batch)?;
             Ok(transaction.commit()?)
         });
-        self.failed.fetch_or(written.is_err(), Ordering::AcqRel);
-        if written.is_ok() {
+        let noted = self.note.take();
+        let written = noted.map_or(written, |error| Err(self.place.io("committing", error)));
+        if written.is_err() {
+            self.before_failure.get_or_init(|| Arc::new(before));
+            self.failed.store(true, Ordering::Release);
+        } else {
             let relaxed = durability == Durability::Relaxed;
             self.relaxed.store(relaxed, Ordering::Release);
             self.unsettled.store(!quick, Ordering::Release);
         }
         written
+    }
+
+    fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
+        self.place
+            .guard("reading", || Ok(self.database.begin_read()?))
     }
 }
 
@@ -225,9 +263,10 @@ fn fill(transaction: &WriteTransaction, batch: &Batch) -> Result<(), ::redb::Err
 
 impl Store for RedbStore {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        let transaction = self
-            .place
-            .guard("reading", || Ok(self.database.begin_read()?))?;
+        let transaction = match self.before_failure.get() {
+            Some(transaction) => Arc::clone(transaction),
+            None => Arc::new(self.begin_read()?),
+        };
         let place = Arc::clone(&self.place);
         Ok(Box::new(RedbSnapshot::new(transaction, place)))
     }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 
 use ::redb::backends::FileBackend;
 use ::redb::{
@@ -12,6 +13,7 @@ use ::redb::{
 };
 
 use super::place::Place;
+use super::shield::{Note, Shield};
 use super::{FORMAT, FORMAT_KEY, RedbOptions, definition};
 use crate::store::{StoreError, Table};
 
@@ -29,7 +31,7 @@ pub(super) fn file(
     place: &Place,
     path: &Path,
     options: &RedbOptions,
-) -> Result<Database, StoreError> {
+) -> Result<(Database, Arc<Note>), StoreError> {
     look_at(place, path)?;
     let file = OpenOptions::new()
         .read(true)
@@ -43,11 +45,11 @@ pub(super) fn file(
     if exists {
         look_inside(place, path, options)?;
     }
-    let database = backend(place, storage, options)?;
+    let opened = backend(place, storage, options)?;
     if !exists {
         sync_folder(path).map_err(|error| place.io("syncing the folder", error))?;
     }
-    Ok(database)
+    Ok(opened)
 }
 
 /// Opens or creates what `storage` holds.
@@ -55,10 +57,11 @@ pub(super) fn backend(
     place: &Place,
     storage: impl StorageBackend,
     options: &RedbOptions,
-) -> Result<Database, StoreError> {
+) -> Result<(Database, Arc<Note>), StoreError> {
     if contents(place, &storage)? == Contents::Unfinished {
         begin_again(place, &storage)?;
     }
+    let (storage, note) = Shield::new(storage);
     let database = place.guard("opening", || {
         Ok(builder(options).create_with_backend(storage)?)
     })?;
@@ -68,7 +71,8 @@ pub(super) fn backend(
     } else {
         found.check(place)?;
     }
-    Ok(database)
+    note.arm(true);
+    Ok((database, note))
 }
 
 fn builder(options: &RedbOptions) -> Builder {

@@ -15,13 +15,13 @@ type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// A read transaction and the tables it has opened so far: finding one costs as much as a read.
 pub(super) struct RedbSnapshot {
-    transaction: ReadTransaction,
+    transaction: Arc<ReadTransaction>,
     tables: [OnceCell<Option<Rows>>; Table::ALL.len()],
     place: Arc<Place>,
 }
 
 impl RedbSnapshot {
-    pub(super) fn new(transaction: ReadTransaction, place: Arc<Place>) -> Self {
+    pub(super) fn new(transaction: Arc<ReadTransaction>, place: Arc<Place>) -> Self {
         Self {
             transaction,
             tables: Table::ALL.map(|_| OnceCell::new()),

@@ -310,14 +310,14 @@ fn read_all(store: &RedbStore) -> Result<(), StoreError> {
     let snapshot = store.snapshot()?;
     for table in Table::ALL {
         for order in [Order::Ascending, Order::Descending] {
-            let mut rows = 0;
-            snapshot.scan(table, KeyRange::ALL, order, &mut |_, _| {
-                rows += 1;
-                if rows > 10_000 {
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
-            })?;
+            let mut left = 10_000;
+            let mut count = |_: &[u8], _: &[u8]| {
+                left -= 1;
+                (left == 0)
+                    .then_some(())
+                    .map_or(ControlFlow::Continue(()), ControlFlow::Break)
+            };
+            snapshot.scan(table, KeyRange::ALL, order, &mut count)?;
         }
         snapshot.get(table, &[0, 5])?;
     }
