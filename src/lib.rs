@@ -8,6 +8,7 @@ pub mod id;
 pub mod limits;
 pub mod store;
 pub mod time;
+pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{CollectionId, RecordId, RecordKey, ReplicaId, SpaceId, StoreId};

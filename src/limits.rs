@@ -56,14 +56,33 @@ pub const FRAME_BYTES_TARGET: usize = 256 * 1024;
 /// Frames below this size are not worth compressing, in bytes.
 pub const COMPRESS_BYTES_MIN: usize = 512;
 
+/// Level of zstd for frames. See the measurements in `docs/protocol.md`.
+pub const COMPRESS_LEVEL: i32 = 3;
+
 /// Largest frame accepted before the peer has proved its identity, in bytes.
 pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 4 * 1024;
+
+/// Least that a peer may declare as the largest frame it accepts, in bytes. Frames with changes are
+/// filled to [`FRAME_BYTES_TARGET`], and a peer that takes less can't follow.
+pub const PEER_FRAME_BYTES_MIN: u32 = 256 * 1024;
+
+/// Longest name of a program in a handshake, in bytes.
+pub const AGENT_BYTES_MAX: usize = 64;
+
+/// Most fields that a later version may add to one message.
+pub const EXTENSIONS_MAX: usize = 16;
+
+/// Largest field that a later version may add to a message, in bytes.
+pub const EXTENSION_BYTES_MAX: usize = 4 * 1024;
 
 /// Most record groups in one frame with changes.
 pub const GROUPS_PER_FRAME_MAX: usize = 16_384;
 
 /// Most changes of one record group in one frame.
 pub const CHANGES_PER_GROUP_MAX: usize = 65_536;
+
+/// Most changes in one frame. Tiny changes take more memory decoded than they take on the wire.
+pub const CHANGES_PER_FRAME_MAX: usize = 65_536;
 
 /// Most ranges in one walk message.
 pub const WALK_RANGES_MAX: usize = 4_096;
@@ -79,6 +98,9 @@ pub const WALK_FANOUT: usize = 16;
 
 /// Most walk messages of one walk. A walk over 2^64 records needs fewer than this.
 pub const WALK_ROUNDS_MAX: u32 = 64;
+
+/// Most records that one request for changes may name: all that one walk message can list.
+pub const WANT_RECORDS_MAX: usize = 8_192;
 
 /// Most hashes that a request for one record may name.
 pub const WANT_HASHES_MAX: usize = 2_048;
@@ -201,6 +223,9 @@ const _: () = {
         "credit lets a frame through"
     );
     assert!(CREDIT_LIVE_BYTES <= CREDIT_BYTES_MAX);
+    assert!(CHANGES_PER_GROUP_MAX <= CHANGES_PER_FRAME_MAX);
+    assert!(PEER_FRAME_BYTES_MIN as usize >= FRAME_BYTES_TARGET);
+    assert!(WALK_ITEMS_MAX <= WANT_RECORDS_MAX);
     assert!(HEADS_MAX <= WANT_HASHES_MAX, "all heads fit in a request");
     assert!(WALK_FANOUT <= WALK_RANGES_MAX && WALK_LEAF_ITEMS <= WALK_ITEMS_MAX);
     assert!(

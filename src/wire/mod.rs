@@ -1,0 +1,37 @@
+//! Bytes <-> messages: versioned, bounded, canonical. The specification is `docs/protocol.md`.
+//!
+//! One frame of the transport is one message. A message has exactly one uncompressed encoding;
+//! nothing past this module sees bytes of a peer that were not checked, except changes, which
+//! travel as they are and are verified by `doc`.
+//!
+//! ```
+//! use syncline::id::CorrelationId;
+//! use syncline::wire::{Message, decode, encode, seal};
+//!
+//! # fn main() -> Result<(), syncline::wire::WireError> {
+//! let ping = Message::Ping { token: 7 };
+//! let bytes = seal(encode(CorrelationId(1), &ping));
+//! let frame = decode(&bytes.into(), syncline::limits::FRAME_BYTES_MAX)?;
+//! assert_eq!(frame.message, ping);
+//! assert!(decode(&vec![0x55; 10].into(), 4_096).is_err());
+//! # Ok(())
+//! # }
+//! ```
+
+mod code;
+mod error;
+mod frame;
+mod handshake;
+mod message;
+mod part;
+mod sync;
+mod walk;
+
+pub use code::{ByeReason, ErrorCode, RefusedCode};
+pub use error::WireError;
+pub use frame::{Frame, HEADER_BYTES, decode, encode, seal};
+pub use handshake::{Agreed, Features, Hello, MAGIC, VERSION_MAX, VERSION_MIN};
+pub use message::Message;
+pub use part::Summary;
+pub use sync::{ChangeGroup, Changes, Class, Open, Want, WantRecord, Wanted};
+pub use walk::{RangeKey, RangeKind, Upper, Walk, WalkCollection, WalkItem, WalkRange};
