@@ -9,6 +9,7 @@ pub mod limits;
 pub mod store;
 pub mod time;
 pub mod wire;
+pub mod transport;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{CollectionId, RecordId, RecordKey, ReplicaId, SpaceId, StoreId};

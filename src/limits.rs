@@ -207,8 +207,25 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Memory that the redb store keeps of its file, in bytes. The hot pages of a million records fit.
 pub const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Largest frame that a transport carries, in bytes: the largest of the protocol with its header.
+pub const TRANSPORT_FRAME_BYTES_MAX: usize = FRAME_BYTES_MAX + 64;
+
+/// Bytes that a transport reads from a peer before it has proved its identity; the rest waits.
+/// A greeting, its proof, and the first requests behind them fit several times.
+pub const STRANGER_BYTES_MAX: u64 = 64 * 1024;
+
+/// HTTP upgrades that one listener has under way; one more makes it give up the oldest.
+pub const UPGRADES_MAX: usize = 256;
+
+/// Pause of a listener after the system refused it a new link, for instance for want of file
+/// descriptors: short for a person, long for a busy loop.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const _: () = {
+    assert!(
+        STRANGER_BYTES_MAX >= 4 * HANDSHAKE_FRAME_BYTES_MAX as u64,
+        "the handshake fits in what a stranger may send"
+    );
     assert!(
         CHANGE_BYTES_MAX < FRAME_BYTES_MAX,
         "the largest change fits in a frame"
