@@ -211,8 +211,9 @@ pub const STORE_CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub const TRANSPORT_FRAME_BYTES_MAX: usize = FRAME_BYTES_MAX + 64;
 
 /// Bytes that a transport reads from a peer before it has proved its identity; the rest waits.
-/// A greeting, its proof, and the first requests behind them fit several times.
-pub const STRANGER_BYTES_MAX: u64 = 64 * 1024;
+/// An HTTP request of the largest size (64 KiB), the greeting, its proof, and the first requests
+/// behind them fit.
+pub const STRANGER_BYTES_MAX: u64 = 128 * 1024;
 
 /// HTTP upgrades that one listener has under way; one more makes it give up the oldest.
 pub const UPGRADES_MAX: usize = 256;
@@ -223,7 +224,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const _: () = {
     assert!(
-        STRANGER_BYTES_MAX >= 4 * HANDSHAKE_FRAME_BYTES_MAX as u64,
+        STRANGER_BYTES_MAX > 64 * 1024 + 2 * HANDSHAKE_FRAME_BYTES_MAX as u64,
         "the handshake fits in what a stranger may send"
     );
     assert!(

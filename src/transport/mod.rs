@@ -6,7 +6,11 @@
 //! `websocket` (feature `websocket`) joins devices. Any other is welcome: [`conformance`] holds the
 //! tests it must pass.
 
+pub mod conformance;
 pub mod error;
+pub mod memory;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 use std::fmt;
 use std::future::Future;
@@ -113,10 +117,8 @@ pub trait Connector: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Why there is no link; [`TransportError::is_permanent`] tells whether to try again.
-    fn connect<'a>(
-        &'a self,
-        address: &'a str,
-    ) -> BoxFuture<'a, Result<Connection, TransportError>>;
+    fn connect<'a>(&'a self, address: &'a str)
+    -> BoxFuture<'a, Result<Connection, TransportError>>;
 }
 
 /// Listens.
@@ -133,3 +135,6 @@ pub trait Listener: Send + fmt::Debug {
     /// The address at which a [`Connector`] of this machine reaches the listener.
     fn local_address(&self) -> String;
 }
+
+#[cfg(test)]
+mod tests;
