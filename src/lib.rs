@@ -7,6 +7,7 @@ pub mod error;
 pub mod id;
 pub mod limits;
 pub mod store;
+pub mod telemetry;
 pub mod time;
 pub mod wire;
 pub mod transport;

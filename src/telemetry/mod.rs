@@ -1,0 +1,3 @@
+//! What the library tells the outside about itself: the names of its metrics and spans.
+
+pub mod names;

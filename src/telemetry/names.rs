@@ -1,0 +1,256 @@
+//! Every metric and every span of the library, by name, in one place.
+//!
+//! Metrics go through the `metrics` facade: whoever runs a node installs a recorder, and
+//! [`describe`] tells it what the names mean. Without a recorder they cost next to nothing. Names
+//! and labels are stable: dashboards and alerts are built on them.
+//!
+//! No label holds what a record says. Peers are named by replica id, of which there are few.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// How a metric moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, as exporters show it.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// What is counted or measured.
+    pub unit: Unit,
+    /// The labels that every point of it has.
+    pub labels: &'static [&'static str],
+    /// What it tells, for people.
+    pub meaning: &'static str,
+}
+
+/// The labels of metrics.
+pub mod label {
+    /// A peer's replica id.
+    pub const PEER: &str = "peer";
+    /// The stable name of a refusal or violation.
+    pub const CODE: &str = "code";
+    /// Why a document was loaded: `edit`, `view`, `import`, `compact`.
+    pub const CAUSE: &str = "cause";
+}
+
+/// The names of tracing spans.
+pub mod span {
+    /// A local write, from the call to its commit.
+    pub const CAPTURE: &str = "capture";
+    /// One turn of the engine: what was drained, applied and emitted.
+    pub const TURN: &str = "turn";
+    /// Changes from a peer, from the frame to the batch.
+    pub const APPLY: &str = "apply";
+    /// One atomic write to the store.
+    pub const COMMIT: &str = "commit";
+    /// One link, from opening to its end.
+    pub const LINK: &str = "link";
+    /// One attempt to reach a peer.
+    pub const DIAL: &str = "dial";
+    /// A view brought up to its record's heads.
+    pub const PROJECT: &str = "project";
+}
+
+/// The fields of tracing spans and events.
+pub mod field {
+    /// The id that follows a change from its capture through frames and hubs to its
+    /// acknowledgement; the one to search for.
+    pub const CORRELATION: &str = "correlation";
+    /// A peer's replica id, or its address as long as that is unknown.
+    pub const PEER: &str = "peer";
+    /// A space.
+    pub const SPACE: &str = "space";
+    /// A collection.
+    pub const COLLECTION: &str = "collection";
+    /// A record.
+    pub const RECORD: &str = "record";
+    /// A position in the log of a space.
+    pub const LSN: &str = "lsn";
+    /// How many changes.
+    pub const CHANGES: &str = "changes";
+    /// How many bytes.
+    pub const BYTES: &str = "bytes";
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal $kind:ident $unit:ident [$($label:ident)*] $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub const $constant: &str = $name;
+        )*
+
+        /// All metrics.
+        pub const METRICS: &[Metric] = &[$(
+            Metric {
+                name: $constant,
+                kind: Kind::$kind,
+                unit: Unit::$unit,
+                labels: &[$(label::$label),*],
+                meaning: $meaning,
+            },
+        )*];
+    };
+}
+
+metrics! {
+    COMMITS = "syncline_commits_total" Counter Count []
+        "Atomic writes to the store.";
+    FSYNCS = "syncline_fsyncs_total" Counter Count []
+        "Writes that waited for the disk; fewer than local writes, since writers share them.";
+    COMMIT_SECONDS = "syncline_commit_seconds" Histogram Seconds []
+        "Time of one atomic write, disk included.";
+    LOCAL_CHANGES = "syncline_local_changes_total" Counter Count []
+        "Changes made here and committed.";
+    APPLIED_CHANGES = "syncline_applied_changes_total" Counter Count [PEER]
+        "Changes of others committed here, by the peer they came from.";
+    DUPLICATE_CHANGES = "syncline_duplicate_changes_total" Counter Count [PEER]
+        "Changes that came though they were here already.";
+    QUARANTINE_ENTRIES = "syncline_quarantine_entries" Gauge Count []
+        "Changes that could not be applied and are kept with their reason.";
+    RECEIVED_BYTES = "syncline_received_bytes_total" Counter Bytes []
+        "Bytes of frames received, as they travelled.";
+    SENT_BYTES = "syncline_sent_bytes_total" Counter Bytes []
+        "Bytes of frames sent, as they travelled.";
+    RECEIVED_FRAMES = "syncline_received_frames_total" Counter Count []
+        "Frames received.";
+    SENT_FRAMES = "syncline_sent_frames_total" Counter Count []
+        "Frames sent.";
+    LINKS_OPEN = "syncline_links_open" Gauge Count []
+        "Links that are open, in both directions of dialling.";
+    BACKLOG_CHANGES = "syncline_backlog_changes" Gauge Count [PEER]
+        "Log entries that a peer has not acknowledged yet.";
+    RECONNECTS = "syncline_reconnects_total" Counter Count [PEER]
+        "Dials after the first, whatever came of them.";
+    BREAKER_STATE = "syncline_breaker_state" Gauge Count [PEER]
+        "Circuit breaker of a peer: 0 closed, 1 half-open, 2 open.";
+    SESSIONS_REFUSED = "syncline_sessions_refused_total" Counter Count [CODE]
+        "Sessions that one side refused, by code.";
+    VIOLATIONS = "syncline_violations_total" Counter Count [CODE]
+        "Breaches of the protocol by peers, by code.";
+    REPLICATION_MATERIALISED = "syncline_replication_materialised_total" Counter Count []
+        "Documents loaded in order to replicate. Stays 0; anything else is a defect.";
+    DOCUMENTS_LOADED = "syncline_documents_loaded_total" Counter Count [CAUSE]
+        "Documents loaded away from replication, by cause.";
+    VIEWS_PROJECTED = "syncline_views_projected_total" Counter Count []
+        "Views brought up to their record's heads.";
+    VIEWS_STALE = "syncline_views_stale" Gauge Count []
+        "Records whose view is behind their heads.";
+    PROPAGATION_SECONDS = "syncline_propagation_seconds" Histogram Seconds [PEER]
+        "Time from a local commit to a peer's acknowledgement that it is durable there.";
+}
+
+/// Tells the installed recorder what the metrics mean. Call it once the recorder is installed.
+pub fn describe() {
+    for metric in METRICS {
+        let Metric {
+            name,
+            kind,
+            unit,
+            labels: _,
+            meaning,
+        } = *metric;
+        match kind {
+            Kind::Counter => describe_counter!(name, unit, meaning),
+            Kind::Gauge => describe_gauge!(name, unit, meaning),
+            Kind::Histogram => describe_histogram!(name, unit, meaning),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Mutex;
+
+    use metrics::{
+        Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
+        with_local_recorder,
+    };
+
+    use super::*;
+
+    type Description = (&'static str, Option<Unit>, String);
+
+    #[derive(Default)]
+    struct Described(Mutex<BTreeMap<String, Description>>);
+
+    impl Described {
+        fn note(&self, kind: &'static str, name: &KeyName, unit: Option<Unit>, text: &str) {
+            let mut all = self.0.lock().unwrap();
+            all.insert(name.as_str().to_owned(), (kind, unit, text.to_owned()));
+        }
+    }
+
+    impl Recorder for Described {
+        fn describe_counter(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+            self.note("counter", &name, unit, &text);
+        }
+
+        fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+            self.note("gauge", &name, unit, &text);
+        }
+
+        fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+            self.note("histogram", &name, unit, &text);
+        }
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn a_recorder_learns_every_metric_with_kind_unit_and_meaning() {
+        let recorder = Described::default();
+        with_local_recorder(&recorder, describe);
+        let described = recorder.0.into_inner().unwrap();
+        assert_eq!(described.len(), METRICS.len());
+        for metric in METRICS {
+            let (kind, unit, text) = &described[metric.name];
+            assert_eq!(*kind, format!("{:?}", metric.kind).to_lowercase());
+            assert_eq!((unit, text.as_str()), (&Some(metric.unit), metric.meaning));
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_tell_kind_and_unit() {
+        let names: BTreeSet<_> = METRICS.iter().map(|it| it.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        for metric in METRICS {
+            let name = metric.name;
+            assert!(name.starts_with("syncline_"), "{name}");
+            let counts = name.ends_with("_total");
+            assert_eq!(counts, metric.kind == Kind::Counter, "{name}");
+            let stem = name.trim_end_matches("_total");
+            assert_eq!(
+                stem.ends_with("_bytes"),
+                metric.unit == Unit::Bytes,
+                "{name}"
+            );
+            assert_eq!(
+                stem.ends_with("_seconds"),
+                metric.unit == Unit::Seconds,
+                "{name}"
+            );
+        }
+    }
+}
