@@ -36,6 +36,7 @@ macro_rules! transport_conformance {
             a_frame_over_the_limit_is_refused_and_the_link_goes_on
             many_small_frames_arrive_without_a_flush_each
             a_goodbye_is_read_after_all_frames
+            a_goodbye_ends_both_directions
             dropping_one_side_ends_the_other
             a_receiver_that_does_not_read_stops_the_sender
             a_dropped_receive_loses_nothing
@@ -308,6 +309,28 @@ pub async fn a_goodbye_is_read_after_all_frames(mut rig: Rig) -> Outcome {
     near.expect_end().await?;
     near.sink.close().await?;
     far.expect_end().await
+}
+
+/// After a goodbye neither side sends; what was sent before it was read still arrives, and the side
+/// that said it sees a clean end however the other goes.
+///
+/// # Errors
+/// When the promise is not kept.
+pub async fn a_goodbye_ends_both_directions(mut rig: Rig) -> Outcome {
+    let (mut near, mut far) = rig.link().await?;
+    near.sink.close().await?;
+    far.send(frame(1, 1_000)).await?;
+    near.expect(&frame(1, 1_000)).await?;
+    far.expect_end().await?;
+    for end in [&mut near, &mut far] {
+        let sent = end.send(frame(2, 10)).await;
+        check(
+            matches!(sent, Err(TransportError::Closed)),
+            "nobody sends after a goodbye",
+        )?;
+    }
+    drop(far);
+    near.expect_end().await
 }
 
 /// When one side is gone without a goodbye, the other learns it from both of its halves.

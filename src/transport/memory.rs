@@ -4,7 +4,9 @@
 //! frames and by bytes, and can be cut like a cable.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
@@ -186,23 +188,31 @@ impl Listener for MemoryListener {
 
 /// Both ends of a link: the one that dialled `address`, and the one that accepted.
 fn pair(address: &str, cable: &Arc<Cable>) -> (Connection, Connection) {
-    let (near_sink, far_source) = lane(cable);
-    let (far_sink, near_source) = lane(cable);
+    let (near_over, far_over) = (Arc::default(), Arc::default());
+    let (near_sink, far_source) = lane(cable, &near_over, &far_over);
+    let (far_sink, near_source) = lane(cable, &far_over, &near_over);
     let near = Connection::new(Box::new(near_source), Box::new(near_sink), address);
     let far = Connection::new(Box::new(far_source), Box::new(far_sink), "memory:(dialler)");
     (near, far)
 }
 
-fn lane(cable: &Arc<Cable>) -> (MemorySink, MemorySource) {
+/// One direction of a link. Each end knows by its flag that a goodbye was said or read there.
+fn lane(
+    cable: &Arc<Cable>,
+    from_over: &Arc<AtomicBool>,
+    to_over: &Arc<AtomicBool>,
+) -> (MemorySink, MemorySource) {
     let (queue, items) = channel(LINK_QUEUE_FRAMES);
     let sink = MemorySink {
         queue: Some(queue),
         room: Arc::new(Semaphore::new(LINK_OUTBOX_BYTES_MAX)),
+        over: Arc::clone(from_over),
         cable: Arc::clone(cable),
     };
     let source = MemorySource {
         items,
         ended: false,
+        over: Arc::clone(to_over),
         cable: Arc::clone(cable),
     };
     (sink, source)
@@ -221,12 +231,20 @@ struct MemorySink {
     queue: Option<Sender<Item>>,
     /// Bytes that may still be queued.
     room: Arc<Semaphore>,
+    over: Arc<AtomicBool>,
     cable: Arc<Cable>,
 }
 
 impl MemorySink {
+    /// The way out, unless the link is over.
+    fn open_queue(&self) -> Result<&Sender<Item>, TransportError> {
+        let over = self.over.load(Ordering::Acquire);
+        let queue = self.queue.as_ref().filter(|_| !over);
+        queue.ok_or(TransportError::Closed)
+    }
+
     async fn put(&self, frame: Bytes) -> Result<(), TransportError> {
-        let queue = self.queue.as_ref().ok_or(TransportError::Closed)?;
+        let queue = self.open_queue()?;
         // A frame larger than all the room takes all of it.
         let bytes = frame.len().min(LINK_OUTBOX_BYTES_MAX);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -259,18 +277,20 @@ impl FrameSink for MemorySink {
     }
 
     fn flush(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-        let gone = self.queue.as_ref().is_none_or(Sender::is_closed) || *self.cable.0.borrow();
-        Box::pin(async move {
-            if gone {
-                Err(TransportError::Closed)
-            } else {
-                Ok(())
-            }
-        })
+        let cut = *self.cable.0.borrow();
+        let gone = cut || self.open_queue().is_ok_and(Sender::is_closed);
+        let flushed = if gone {
+            Err(TransportError::Closed)
+        } else {
+            // Nothing is held back, and a goodbye needs no flush.
+            Ok(())
+        };
+        Box::pin(ready(flushed))
     }
 
     fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
         Box::pin(async {
+            self.over.store(true, Ordering::Release);
             if let Some(queue) = self.queue.take() {
                 tokio::select! {
                     biased;
@@ -288,31 +308,34 @@ impl FrameSink for MemorySink {
 struct MemorySource {
     items: Receiver<Item>,
     ended: bool,
+    over: Arc<AtomicBool>,
     cable: Arc<Cable>,
+}
+
+impl MemorySource {
+    async fn next_frame(&mut self) -> Result<Option<Bytes>, TransportError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let item = tokio::select! {
+            biased;
+            () = self.cable.is_cut() => None,
+            item = self.items.recv() => item,
+        };
+        if let Some(Item::Frame(frame, _room)) = item {
+            return Ok(Some(frame));
+        }
+        self.ended = true;
+        let was_over = self.over.swap(true, Ordering::AcqRel);
+        match item {
+            None if !was_over => Err(TransportError::Closed),
+            Some(_) | None => Ok(None),
+        }
+    }
 }
 
 impl FrameSource for MemorySource {
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, TransportError>> {
-        Box::pin(async {
-            if self.ended {
-                return Ok(None);
-            }
-            let item = tokio::select! {
-                biased;
-                () = self.cable.is_cut() => None,
-                item = self.items.recv() => item,
-            };
-            match item {
-                Some(Item::Frame(frame, _room)) => Ok(Some(frame)),
-                Some(Item::Goodbye) => {
-                    self.ended = true;
-                    Ok(None)
-                }
-                None => {
-                    self.ended = true;
-                    Err(TransportError::Closed)
-                }
-            }
-        })
+        Box::pin(self.next_frame())
     }
 }

@@ -25,7 +25,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The receiving half of a link.
 pub trait FrameSource: Send + fmt::Debug {
-    /// The next frame, whole and in the order sent; `None` when the other side closed cleanly.
+    /// The next frame, whole and in the order sent; `None` once the other side has said goodbye,
+    /// and when the link ends in whatever way after this side has.
     ///
     /// Cancel safe: a frame is never lost when the future is dropped. After `None` or an error the
     /// source gives no more frames.
@@ -67,6 +68,8 @@ pub trait FrameSink: Send + fmt::Debug {
 
     /// Flushes, then says goodbye: the other side reads what was sent, then `None`.
     ///
+    /// A goodbye is for both directions: neither side sends after saying or reading it, while what
+    /// the other side sent before it read the goodbye still arrives. Like any flush it waits for a peer that does not read; give it a bounded time.
     /// To be sure that the last frames arrive, go on reading the source until it ends, for a
     /// bounded time, before dropping both halves.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::memory::MemoryNetwork;
-use super::{Connection, Connector, Listener, TransportError};
+use super::{Connection, Connector, FrameSink, FrameSource, Listener, TransportError};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{LINK_QUEUE_FRAMES, TRANSPORT_FRAME_BYTES_MAX};
 
@@ -26,6 +26,54 @@ crate::transport_conformance!(websocket_keeps_the_promises, || async {
     let address = listener.local_address();
     (listener, WebSocketConnector::new(limits), address)
 });
+
+/// Frames of a test that counts.
+const COUNT: u64 = 5_000;
+
+async fn count_aloud(sink: &mut dyn FrameSink) {
+    for number in 0..COUNT {
+        let frame = number.to_be_bytes().to_vec();
+        sink.send(frame.into()).await.unwrap();
+        sink.flush().await.unwrap();
+    }
+}
+
+async fn hear_counting(source: &mut dyn FrameSource) {
+    for number in 0..COUNT {
+        let frame = source.recv().await.unwrap().unwrap();
+        assert_eq!(frame, number.to_be_bytes()[..]);
+    }
+}
+
+async fn count_on_threads(mut listener: impl Listener, connector: impl Connector) {
+    let address = listener.local_address();
+    let (near, far) = tokio::join!(connector.connect(&address), listener.accept());
+    let mut tasks = tokio::task::JoinSet::new();
+    for end in [near, far] {
+        let (mut source, mut sink) = end.unwrap().split();
+        source.trust();
+        tasks.spawn(async move { count_aloud(&mut *sink).await });
+        tasks.spawn(async move { hear_counting(&mut *source).await });
+    }
+    timeout(Duration::from_secs(30), tasks.join_all())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_halves_of_a_memory_link_work_on_threads_of_their_own() {
+    let network = MemoryNetwork::new();
+    count_on_threads(network.listen("hub").unwrap(), network).await;
+}
+
+#[cfg(feature = "websocket")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_halves_of_a_websocket_link_work_on_threads_of_their_own() {
+    use crate::transport::websocket::{WebSocketConnector, WebSocketLimits, WebSocketListener};
+    let limits = WebSocketLimits::default();
+    let listener = WebSocketListener::bind("127.0.0.1:0", limits).await;
+    count_on_threads(listener.unwrap(), WebSocketConnector::new(limits)).await;
+}
 
 async fn link(network: &MemoryNetwork) -> (Connection, Connection) {
     let mut listener = network.listen("hub").unwrap();

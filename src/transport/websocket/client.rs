@@ -22,10 +22,11 @@ pub struct WebSocketConnector {
 
 impl WebSocketConnector {
     /// A connector with these limits, without TLS.
-    pub fn new(limits: WebSocketLimits) -> Self {
+    pub const fn new(limits: WebSocketLimits) -> Self {
         Self {
             limits,
-            ..Self::default()
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -99,11 +100,7 @@ impl WebSocketConnector {
     }
 
     #[cfg(not(feature = "tls"))]
-    #[expect(
-        clippy::unused_async,
-        clippy::unused_self,
-        reason = "with the feature it waits"
-    )]
+    #[expect(clippy::unused_async, reason = "with the feature it waits")]
     async fn secure(
         &self,
         _target: &Target,

@@ -19,6 +19,8 @@ mod tls_tests;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -115,13 +117,16 @@ type BoxStream = Box<dyn ByteStream>;
 fn link(socket: WebSocketStream<Gate>, key: GateKey, peer_address: String) -> Connection {
     let frame_bytes_max = socket.get_config().max_frame_size.unwrap_or(usize::MAX);
     let (sink, source) = socket.split();
+    let said_goodbye = Arc::new(AtomicBool::new(false));
     let source = Source {
         messages: source,
         key,
+        said_goodbye: Arc::clone(&said_goodbye),
         ended: false,
     };
     let sink = Sink {
         messages: sink,
+        said_goodbye,
         frame_bytes_max,
     };
     Connection::new(Box::new(source), Box::new(sink), peer_address)
@@ -130,6 +135,8 @@ fn link(socket: WebSocketStream<Gate>, key: GateKey, peer_address: String) -> Co
 struct Source {
     messages: SplitStream<WebSocketStream<Gate>>,
     key: GateKey,
+    /// Set by the sink: from then on the peer may hang up as it likes.
+    said_goodbye: Arc<AtomicBool>,
     ended: bool,
 }
 
@@ -153,7 +160,7 @@ impl Source {
                 }
                 Some(Err(error)) => {
                     self.ended = true;
-                    return Err(error.into());
+                    return self.broken_off(error.into());
                 }
                 None => {
                     self.ended = true;
@@ -161,6 +168,13 @@ impl Source {
                 }
             }
         }
+    }
+
+    fn broken_off(&self, error: TransportError) -> Result<Option<Bytes>, TransportError> {
+        if matches!(error, TransportError::Closed) && self.said_goodbye.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        Err(error)
     }
 
     /// Writes the answer to a goodbye, which the library does on the next read. It is a courtesy:
@@ -194,6 +208,7 @@ impl fmt::Debug for Source {
 
 struct Sink {
     messages: SplitSink<WebSocketStream<Gate>, Message>,
+    said_goodbye: Arc<AtomicBool>,
     frame_bytes_max: usize,
 }
 
@@ -216,6 +231,7 @@ impl FrameSink for Sink {
 
     fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
         Box::pin(async {
+            self.said_goodbye.store(true, Ordering::Release);
             match self.messages.close().await.map_err(TransportError::from) {
                 Ok(()) | Err(TransportError::Closed) => Ok(()),
                 Err(error) => Err(error),

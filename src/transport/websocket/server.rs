@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL,
 };
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::address::listen_on;
 use super::gate::Gate;
@@ -42,6 +42,8 @@ pub struct WebSocketListener {
     oldest: VecDeque<AbortHandle>,
     /// Set while the system refuses new sockets.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Whether the last attempt to take a socket failed, so that the log says it once.
+    refused: bool,
 }
 
 impl WebSocketListener {
@@ -86,6 +88,7 @@ impl WebSocketListener {
             upgrades: JoinSet::new(),
             oldest: VecDeque::new(),
             pause: None,
+            refused: false,
         })
     }
 
@@ -102,16 +105,30 @@ impl WebSocketListener {
                 () = until(self.pause.as_mut()), if self.pause.is_some() => self.pause = None,
                 accepted = self.incoming.accept(), if self.pause.is_none() => match accepted {
                     Ok((stream, peer_address)) => self.start(stream, peer_address),
-                    Err(error) => {
-                        debug!(%error, listener = self.address, "no new link, pausing");
-                        self.pause = Some(Box::pin(sleep(ACCEPT_PAUSE)));
-                    }
+                    Err(error) => self.rest(&error),
                 },
             }
         }
     }
 
+    /// Pauses after the system refused a socket, unless it is that one client's affair.
+    fn rest(&mut self, error: &io::Error) {
+        let left = matches!(
+            error.kind(),
+            ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+        );
+        if left {
+            return;
+        }
+        if !self.refused {
+            warn!(%error, listener = self.address, "the system refuses new links, trying on");
+        }
+        self.refused = true;
+        self.pause = Some(Box::pin(sleep(ACCEPT_PAUSE)));
+    }
+
     fn start(&mut self, stream: BoxStream, peer_address: String) {
+        self.refused = false;
         if self.oldest.len() >= self.upgrade.limits.upgrades_max
             && let Some(oldest) = self.oldest.pop_front()
         {

@@ -138,6 +138,19 @@ async fn silent_clients_do_not_keep_honest_ones_out() {
 }
 
 #[tokio::test]
+async fn a_dropped_listener_gives_up_the_clients_that_are_not_links_yet() {
+    let mut listener = listen(WebSocketLimits::default()).await;
+    let mut silent = tcp(&listener).await;
+    let accepted = timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(accepted.is_err(), "it says nothing");
+    drop(listener);
+    let mut bytes = Vec::new();
+    let read = timeout(PATIENCE, silent.read_to_end(&mut bytes)).await;
+    read.unwrap().ok();
+    assert_eq!(bytes, b"");
+}
+
+#[tokio::test]
 async fn a_text_message_is_a_typed_error() {
     let mut listener = listen(WebSocketLimits::default()).await;
     for message in [
