@@ -1,11 +1,13 @@
 //! Offline-first records: typed documents that devices edit alone and merge when they meet.
 
+pub mod access;
 pub mod codec;
 pub mod doc;
 pub mod entropy;
 pub mod error;
 pub mod id;
 pub mod limits;
+pub mod peer;
 pub mod store;
 pub mod telemetry;
 pub mod time;

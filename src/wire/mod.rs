@@ -35,3 +35,14 @@ pub use message::Message;
 pub use part::Summary;
 pub use sync::{ChangeGroup, Changes, Class, Open, Want, WantRecord, Wanted};
 pub use walk::{RangeKey, RangeKind, Upper, Walk, WalkCollection, WalkItem, WalkRange};
+
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod hostile_walk;
+#[cfg(test)]
+mod tests;
