@@ -59,7 +59,7 @@ fn compress(frame: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The message in `frame`, whose size may not be over `limit` bytes, neither as it is nor
-/// decompressed. Changes in it share the memory of the frame.
+/// decompressed. Changes in it share the memory of the frame: who keeps one keeps all of it.
 ///
 /// # Errors
 /// When the frame is not a message. The peer is at fault; [`WireError::code`] is what to tell it.
@@ -115,6 +115,11 @@ fn decompress(reader: &mut Reader<'_>, kind: u8, limit: usize) -> Result<Bytes, 
     let packed = reader
         .take(reader.remaining(), "compressed body")
         .unwrap_or_default();
+    // A chain of frames that hold nothing would cost time and yield no bytes.
+    let single = zstd::zstd_safe::find_frame_compressed_size(packed) == Ok(packed.len());
+    if !single {
+        return Err(wrong);
+    }
     match zstd::bulk::decompress(packed, declared) {
         Ok(body) if body.len() == declared => Ok(body.into()),
         Ok(_) | Err(_) => Err(wrong),

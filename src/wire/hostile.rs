@@ -245,6 +245,12 @@ fn a_body_that_does_not_decompress_to_what_it_declares_is_refused() {
         let error = decode(&writer.finish().into(), MAX);
         assert_eq!(error, Err(WireError::Compression { message, declared }));
     }
+    let nothing = zstd::bulk::compress(&[], 1).expect("compressed");
+    let mut writer = Writer::new();
+    writer.raw(&sealed).raw(&nothing);
+    let (message, declared) = ("changes", body);
+    let error = decode(&writer.finish().into(), MAX);
+    assert_eq!(error, Err(WireError::Compression { message, declared }));
 }
 
 #[test]
