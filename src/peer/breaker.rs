@@ -85,8 +85,8 @@ impl Breaker {
     /// The attempt failed, at `now`.
     pub fn failure(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
-        let decided = self.state == BreakerState::HalfOpen;
-        if decided || self.failures >= self.threshold {
+        // Half open the count still stands, so one more failure is enough.
+        if self.failures >= self.threshold {
             self.opened = self.opened.saturating_add(1);
             let until = now + self.cooldown;
             self.state = BreakerState::Open { until };

@@ -344,6 +344,20 @@ fn a_name_table_in_another_order_or_with_more_than_is_used_is_refused() {
     assert_eq!(want(&["b"], &[0, 1]), malformed);
     // An index past the next new one is over what it may be.
     assert_eq!(want(&["b", "a"], &[1, 0]), Some(ErrorCode::OverLimit));
+
+    let changes = |names: &[&str]| {
+        let frame = frame(0x07, |it| {
+            it.raw(SPACE.as_bytes()).u8(0).count(0).count(names.len());
+            for name in names {
+                it.text(name);
+            }
+            it.count(1).count(0).raw(&[0; 16]).u64(0);
+            it.count(1).bytes(b"change");
+        });
+        code_of(&frame)
+    };
+    assert_eq!(changes(&["b"]), None);
+    assert_eq!(changes(&["b", "a"]), malformed);
 }
 
 #[test]
