@@ -8,11 +8,13 @@ pub mod error;
 pub mod id;
 pub mod limits;
 pub mod peer;
+pub mod record;
 pub mod store;
 pub mod telemetry;
 pub mod time;
 pub mod wire;
 pub mod transport;
 
+pub use autosurgeon;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{CollectionId, RecordId, RecordKey, ReplicaId, SpaceId, StoreId};

@@ -186,6 +186,11 @@ impl Document {
             .map_err(|reason| DocumentFault::Panicked { doing, reason })?
     }
 
+    #[cfg(test)]
+    pub(super) const fn inner(&self) -> &Automerge {
+        &self.inner
+    }
+
     /// About how many bytes of memory the document takes.
     pub fn size_hint(&self) -> u64 {
         let stats = self.inner.stats();

@@ -64,13 +64,11 @@ impl<'a, 'd> Edit<'a, 'd> {
     /// `InvalidInput` if `path` leads nowhere or is reserved, `TooLarge` if `value` is.
     pub fn set(&mut self, path: &[PathStep], value: &Value) -> Result<(), Error> {
         let Some((last, parents)) = path.split_last() else {
-            return match value {
-                Value::Map(map) => self.put_map(map),
-                other => {
-                    let message = format!("a record is a map, not {}", other.class());
-                    Err(Error::new(ErrorKind::InvalidInput, message))
-                }
-            };
+            if let Value::Map(map) = value {
+                return self.put_map(map);
+            }
+            let message = format!("a record is a map, not {}", value.class());
+            return Err(Error::new(ErrorKind::InvalidInput, message));
         };
         not_reserved(path.first())?;
         let (kind, obj) = self.object(parents)?;

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn two_far_insertions_leave_what_is_between_alone() {
-        let gaps = gaps(b"the quick fox", b"then the quick brown fox");
+        let gaps = gaps(b"quick fox", b"the quick brown fox");
         let touched: usize = gaps.iter().map(|gap| gap.old.len()).sum();
         assert_eq!(touched, 0, "{gaps:?}");
         assert_eq!(gaps.len(), 2);

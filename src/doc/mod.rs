@@ -21,3 +21,9 @@ pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};
 pub use fault::DocumentFault;
 pub use value::{Patch, PathStep, Value};
+
+/// Autosurgeon's traits name objects of a document by this.
+pub(crate) use automerge::ObjId;
+
+#[cfg(test)]
+mod tests;

@@ -410,26 +410,21 @@ impl CounterReconciler for Count<'_, '_, '_> {
     type Error = Failure;
 
     fn increment(&mut self, by: i64) -> Result<(), Failure> {
-        let now = match &self.0.target {
-            Target::Root | Target::Insert { .. } => None,
-            Target::Put { obj, prop, .. } => {
-                let found = self.0.writer.tx.get(obj, prop.clone());
-                let found = found.map_err(|it| self.0.writer.refused(it))?;
-                found.and_then(|(value, _)| match value.as_scalar()? {
-                    automerge::ScalarValue::Counter(counter) => Some(i64::from(counter)),
-                    _ => None,
-                })
-            }
-        };
-        match now.unwrap_or(0).checked_add(by) {
-            Some(sum) => self.set(sum),
-            None => {
-                let message = "the counter would leave the range of 64 bits";
-                Err(Failure(
-                    self.0.writer.error(ErrorKind::InvalidInput, message),
-                ))
+        let mut now = 0;
+        if let Target::Put { obj, prop, .. } = &self.0.target {
+            let found = self.0.writer.tx.get(obj, prop.clone());
+            let found = found.map_err(|it| self.0.writer.refused(it))?;
+            let scalar = found.as_ref().and_then(|(value, _)| value.as_scalar());
+            if let Some(automerge::ScalarValue::Counter(counter)) = scalar {
+                now = i64::from(counter);
             }
         }
+        let Some(sum) = now.checked_add(by) else {
+            let message = "the counter would leave the range of 64 bits";
+            let error = self.0.writer.error(ErrorKind::InvalidInput, message);
+            return Err(Failure(error));
+        };
+        self.set(sum)
     }
 
     /// The difference to what is there becomes an increment.

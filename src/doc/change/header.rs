@@ -129,17 +129,19 @@ fn runs(data: &mut Reader<'_>, what: &'static str) -> Result<Runs, ChangeFault> 
     while data.remaining() > 0 {
         let length = signed(data, what)?;
         let count = length.unsigned_abs();
-        if length > 0 {
-            let value = data.varint(what)?;
-            runs.sum = runs.sum.saturating_add(value.saturating_mul(count));
-            runs.entries = runs.entries.saturating_add(count);
-        } else if length == 0 {
-            runs.entries = runs.entries.saturating_add(data.varint(what)?);
-        } else {
-            runs.entries = runs.entries.saturating_add(count);
-            within(what, runs.entries)?;
-            for _ in 0..count {
-                runs.sum = runs.sum.saturating_add(data.varint(what)?);
+        match length.signum() {
+            1 => {
+                let value = data.varint(what)?;
+                runs.sum = runs.sum.saturating_add(value.saturating_mul(count));
+                runs.entries = runs.entries.saturating_add(count);
+            }
+            0 => runs.entries = runs.entries.saturating_add(data.varint(what)?),
+            _ => {
+                runs.entries = runs.entries.saturating_add(count);
+                within(what, runs.entries)?;
+                for _ in 0..count {
+                    runs.sum = runs.sum.saturating_add(data.varint(what)?);
+                }
             }
         }
         within(what, runs.entries)?;

@@ -39,7 +39,9 @@ impl Value {
             Self::Counter(number) => writer.u8(COUNTER).varint(zigzag(*number)),
             Self::List(list) => {
                 writer.u8(LIST).count(list.len());
-                list.iter().for_each(|it| it.encode(writer));
+                for value in list {
+                    value.encode(writer);
+                }
                 writer
             }
             Self::Map(map) => {

@@ -160,7 +160,7 @@ fn time_from_json(content: &Json) -> Option<i64> {
     let text = || content.as_str()?.parse::<jiff::Timestamp>().ok();
     content
         .as_i64()
-        .or_else(|| text().map(|it| it.as_millisecond()))
+        .or_else(|| text().map(jiff::Timestamp::as_millisecond))
 }
 
 fn unknown_from_json(content: &Json) -> Option<Value> {

@@ -221,4 +221,4 @@ impl Serialize for Value {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Reads a value as a Rust type, by serde.
 
-use std::collections::btree_map;
+use std::collections::{BTreeMap, btree_map};
 use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
@@ -131,10 +131,10 @@ impl<'de> Deserializer<'de> for Source<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            _some => visitor.visit_some(self),
+        if matches!(self.0, Value::Null) {
+            return visitor.visit_none();
         }
+        visitor.visit_some(self)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -166,24 +166,18 @@ impl<'de> Deserializer<'de> for Source<'de> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        let wrong = || ReadError {
-            reversed: Vec::new(),
-            problem: format!("found {}, expected an enum", self.0.class()),
-        };
-        match self.0 {
-            Value::Str(name) | Value::Text(name) => visitor.visit_enum(Variant {
-                name,
-                content: None,
-            }),
-            Value::Map(map) => match map.first_key_value() {
-                Some((name, content)) if map.len() == 1 => visitor.visit_enum(Variant {
-                    name,
-                    content: Some(content),
-                }),
-                _ => Err(wrong()),
-            },
-            _other => Err(wrong()),
+        if let Some(name) = self.0.as_str() {
+            let content = None;
+            return visitor.visit_enum(Variant { name, content });
         }
+        let only = self.0.as_map().filter(|map| map.len() == 1);
+        let Some((name, content)) = only.and_then(BTreeMap::first_key_value) else {
+            let class = self.0.class();
+            let problem = format_args!("found {class}, expected an enum");
+            return Err(de::Error::custom(problem));
+        };
+        let content = Some(content);
+        visitor.visit_enum(Variant { name, content })
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
