@@ -325,38 +325,47 @@ mod tests {
         assert!(note.take().is_none());
     }
 
+    /// A random write or resize of the shield, and of the bytes that it should show.
+    fn step(shield: &impl StorageBackend, expected: &mut Vec<u8>, entropy: &mut Entropy) {
+        if expected.is_empty() || entropy.below(8) == 0 {
+            let len = entropy.below(5 * BLOCK as u64);
+            shield.set_len(len).unwrap();
+            expected.resize(usize::try_from(len).unwrap(), 0);
+            return;
+        }
+        let start = usize::try_from(entropy.below(expected.len() as u64)).unwrap();
+        let room = expected.len() - start;
+        let len = usize::try_from(entropy.below(room as u64 + 1)).unwrap();
+        let data = vec![entropy.bytes::<1>()[0]; len];
+        shield.write(start as u64, &data).unwrap();
+        expected[start..start + len].copy_from_slice(&data);
+    }
+
+    fn steps(seed: u64) {
+        let mut entropy = Entropy::from_number(seed);
+        let storage = Breaking::default();
+        let broken = Arc::clone(&storage.broken);
+        let (shield, note) = Shield::new(storage);
+        note.arm(true);
+        let mut expected = Vec::new();
+        for _ in 0..20 {
+            step(&shield, &mut expected, &mut entropy);
+        }
+        broken.store(true, Ordering::Release);
+        let at_failure = expected.clone();
+        for number in 0..40 {
+            step(&shield, &mut expected, &mut entropy);
+            shield.sync_data().unwrap();
+            assert!(all(&shield) == expected, "seed {seed}, step {number}");
+        }
+        assert!(all(&shield.storage) == at_failure, "seed {seed}");
+        assert_eq!(note.take().unwrap().kind(), ErrorKind::StorageFull);
+    }
+
     #[test]
     fn after_a_failure_reads_show_all_writes_and_the_storage_stays_as_it_was() {
-        for seed in 0..50 {
-            let mut entropy = Entropy::from_number(seed);
-            let storage = Breaking::default();
-            let broken = Arc::clone(&storage.broken);
-            let (shield, note) = Shield::new(storage);
-            note.arm(true);
-            let mut expected = Vec::new();
-            let mut at_failure = None;
-            for step in 0..60 {
-                if step == 20 {
-                    broken.store(true, Ordering::Release);
-                    at_failure = Some(expected.clone());
-                }
-                if expected.is_empty() || entropy.below(8) == 0 {
-                    let len = entropy.below(5 * BLOCK as u64);
-                    shield.set_len(len).unwrap();
-                    expected.resize(usize::try_from(len).unwrap(), 0);
-                } else {
-                    let start = usize::try_from(entropy.below(expected.len() as u64)).unwrap();
-                    let room = expected.len() - start;
-                    let len = usize::try_from(entropy.below(room as u64 + 1)).unwrap();
-                    let data = vec![entropy.bytes::<1>()[0]; len];
-                    shield.write(start as u64, &data).unwrap();
-                    expected[start..start + len].copy_from_slice(&data);
-                }
-                shield.sync_data().unwrap();
-                assert!(all(&shield) == expected, "seed {seed}, step {step}");
-            }
-            assert!(all(&shield.storage) == at_failure.unwrap(), "seed {seed}");
-            assert_eq!(note.take().unwrap().kind(), ErrorKind::StorageFull);
+        for seed in 0..100 {
+            steps(seed);
         }
     }
 }
