@@ -154,6 +154,7 @@ impl<S: Store> Store for FaultStore<S> {
         let mut plan = lock(&self.plan);
         let flush = plan.relaxed && durability != Durability::Relaxed;
         if batch.is_empty() && !flush && !plan.failed {
+            // Nothing to write and so nothing that could fail.
             return Ok(());
         }
         let fault = plan.next_commit()?;
@@ -171,6 +172,11 @@ impl<S: Store> Store for FaultStore<S> {
             Err(_) => plan.failed = true,
         }
         done
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        self.commit(&Batch::default(), Durability::Immediate)?;
+        self.inner.settle()
     }
 
     fn size_bytes(&self) -> Option<u64> {
@@ -243,8 +249,9 @@ mod tests {
         store.fail_commit(2, CommitFault::Lost);
         store.commit(&batch(1), Durability::Immediate).unwrap();
         store.commit(&batch(2), Durability::Immediate).unwrap_err();
-        for later in [batch(3), Batch::default()] {
-            let error = store.commit(&later, Durability::Relaxed).unwrap_err();
+        let commit = |batch: &Batch| store.commit(batch, Durability::Relaxed);
+        for later in [commit(&batch(3)), commit(&Batch::default()), store.settle()] {
+            let error = later.unwrap_err();
             assert!(matches!(error, StoreError::Failed { .. }), "{error:?}");
         }
         assert_eq!(

@@ -14,6 +14,8 @@ mod commits;
 mod model;
 mod rows;
 mod scans;
+#[cfg(test)]
+mod tests;
 
 use std::ops::ControlFlow;
 
@@ -75,6 +77,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@tests $place, $open;
             what_was_put_is_got,
             the_last_write_to_a_key_wins,
+            what_was_removed_is_gone,
             removing_what_is_absent_does_nothing,
             tables_do_not_share_keys,
             an_empty_value_is_a_value,

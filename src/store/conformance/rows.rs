@@ -41,6 +41,19 @@ pub fn the_last_write_to_a_key_wins(store: &dyn Store) {
     assert_eq!(value.as_deref(), Some(&b"a longer value than before"[..]));
 }
 
+/// For reads and scans, until it is put again.
+pub fn what_was_removed_is_gone(store: &dyn Store) {
+    put(store, Table::Views, &[(b"a", b"1"), (b"b", b"2")]);
+    let mut batch = Batch::default();
+    batch.remove(Table::Views, b"a".to_vec());
+    commit(store, &batch);
+    assert_eq!(get(store, Table::Views, b"a"), None);
+    let left = keys(&*snapshot(store), Table::Views, KeyRange::ALL);
+    assert_eq!(left, [b"b"]);
+    put(store, Table::Views, &[(b"a", b"3")]);
+    assert_eq!(get(store, Table::Views, b"a").as_deref(), Some(&b"3"[..]));
+}
+
 /// Neither an error nor a trace of it.
 pub fn removing_what_is_absent_does_nothing(store: &dyn Store) {
     let mut batch = Batch::default();

@@ -1,6 +1,6 @@
 //! The default store: one redb file, one process.
 //!
-//! The only module that names redb. Its [`StorageBackend`](::redb::StorageBackend) is the one
+//! The only module that names redb. Its [`StorageBackend`] is the one
 //! foreign type in a public signature: it is where tests put a disk of their own.
 
 mod open;
