@@ -3,17 +3,22 @@
 pub mod access;
 pub mod codec;
 pub mod doc;
+pub mod engine;
 pub mod entropy;
 pub mod error;
 pub mod id;
+pub mod ledger;
 pub mod limits;
 pub mod peer;
+pub mod reconcile;
 pub mod record;
+pub mod replica;
+pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod time;
-pub mod wire;
 pub mod transport;
+pub mod wire;
 
 pub use autosurgeon;
 pub use error::{Error, ErrorKind, Result};

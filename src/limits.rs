@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Longest collection name, in bytes. Names travel in frames and stand in error messages.
 pub const COLLECTION_NAME_BYTES_MAX: usize = 64;
 
+/// Most spaces and collections of one store. Their names are held in memory.
+pub const COLLECTIONS_MAX: u32 = 65_536;
+
 /// Longest actor id accepted in a change, in bytes. Automerge libraries use 16.
 pub const ACTOR_BYTES_MAX: usize = 64;
 
@@ -97,14 +100,39 @@ pub const WALK_LEAF_ITEMS: usize = 16;
 /// Into how many parts a differing range is split.
 pub const WALK_FANOUT: usize = 16;
 
-/// Most walk messages of one walk. A walk over 2^64 records needs fewer than this.
-pub const WALK_ROUNDS_MAX: u32 = 64;
+/// Ranges in a walk reply after which no more are split than [`WALK_SPLITS_MIN`].
+pub const WALK_REPLY_RANGES: usize = 2_048;
+
+/// Ranges that every walk reply may split, however large it is.
+pub const WALK_SPLITS_MIN: usize = 8;
+
+/// Most walk messages of one walk. A million differing records need a few hundred.
+pub const WALK_ROUNDS_MAX: u32 = 16_384;
 
 /// Most records that one request for changes may name: all that one walk message can list.
 pub const WANT_RECORDS_MAX: usize = 8_192;
 
 /// Most hashes that a request for one record may name.
 pub const WANT_HASHES_MAX: usize = 2_048;
+
+/// Records after which a frame with changes is closed, however small they are.
+pub const GROUPS_PER_FRAME_FILL: usize = 4_096;
+
+/// What a record group adds to a frame beside its changes, about, in bytes.
+pub const GROUP_OVERHEAD_BYTES: usize = 32;
+
+/// Records of a range that are taken on at a time.
+pub const RANGE_RECORDS: usize = 256;
+
+/// A record up to this size is pushed to a peer that may have it; a larger one is offered first.
+/// An offer and its answer take about as many bytes.
+pub const PUSH_UNASKED_BYTES: u64 = 512;
+
+/// Records asked for and not yet answered, above which a session takes on no more.
+pub const OPEN_WANTS_MAX: usize = 4_096;
+
+/// Records whose waiting changes are asked for at a time.
+pub const ASK_RECORDS_MAX: usize = 1_024;
 
 /// Most spaces that one session may open.
 pub const SPACES_PER_SESSION_MAX: usize = 256;
@@ -170,6 +198,9 @@ pub const WATCH_QUEUE_EVENTS: usize = 1_024;
 /// Watchers of one node.
 pub const WATCHERS_MAX: usize = 10_000;
 
+/// Callers that wait for deliveries at once.
+pub const DELIVERY_WAITERS_MAX: usize = 65_536;
+
 /// Links that a node holds at once.
 pub const LINKS_MAX: usize = 4_096;
 
@@ -185,11 +216,27 @@ pub const PING_AFTER: Duration = Duration::from_secs(15);
 /// Silence after which a link is given up. Three pings have gone unanswered by then.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// Time a change waits for its parents before they are asked for. They usually follow by
+/// themselves.
+pub const ASK_AFTER: Duration = Duration::from_secs(1);
+
+/// Time between two comparisons of roots on a link on which something happens.
+pub const ROOT_EVERY: Duration = Duration::from_secs(30);
+
+/// Pause after a walk that a differing root started; doubles up to 256 times.
+pub const REPAIR_PAUSE: Duration = Duration::from_secs(5);
+
+/// Time without an answer after which a link that owes one is given up.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Time a shutdown waits for peers to acknowledge what was sent.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest time that acknowledged cursors and relaxed writes stay undurable.
+/// Longest time that moved cursors wait for a commit to go along with.
 pub const FLUSH_AFTER: Duration = Duration::from_millis(200);
+
+/// Time after which a write under relaxed durability is synced, and with it may be sent.
+pub const SYNC_AFTER: Duration = Duration::from_millis(20);
 
 /// First delay before redialling; doubles up to [`BACKOFF_MAX`], drawn with full jitter.
 pub const BACKOFF_BASE: Duration = Duration::from_millis(250);
@@ -245,11 +292,16 @@ const _: () = {
         CREDIT_BULK_BYTES > FRAME_BYTES_TARGET as u64,
         "credit lets a frame through"
     );
+    assert!(GROUPS_PER_FRAME_FILL < GROUPS_PER_FRAME_MAX && RANGE_RECORDS < GROUPS_PER_FRAME_MAX);
+    // What one walk message lists and what is still open fits into the peer's queue.
+    assert!(WALK_ITEMS_MAX + OPEN_WANTS_MAX <= PUSH_QUEUE_MAX);
     assert!(CREDIT_LIVE_BYTES <= CREDIT_BYTES_MAX);
     assert!(CHANGES_PER_GROUP_MAX <= CHANGES_PER_FRAME_MAX);
     assert!(PEER_FRAME_BYTES_MIN as usize >= FRAME_BYTES_TARGET);
     assert!(WALK_ITEMS_MAX <= WANT_RECORDS_MAX);
     assert!(HEADS_MAX <= WANT_HASHES_MAX, "all heads fit in a request");
+    // What is split beyond the budget is gone through first, at most 16 levels deep.
+    assert!(WALK_REPLY_RANGES + WALK_SPLITS_MIN * WALK_FANOUT * 16 <= WALK_RANGES_MAX);
     assert!(WALK_FANOUT <= WALK_RANGES_MAX && WALK_LEAF_ITEMS <= WALK_ITEMS_MAX);
     assert!(
         PING_AFTER.as_secs() * 2 < IDLE_TIMEOUT.as_secs(),

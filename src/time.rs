@@ -72,12 +72,29 @@ impl fmt::Display for WallTime {
     }
 }
 
+/// Both kinds of time at one moment, as a shell hands them to a state machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic time, for timers.
+    pub instant: Instant,
+    /// The wall time, for stamps.
+    pub wall: WallTime,
+}
+
 /// Where a shell takes its time from.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The monotonic time.
     fn now(&self) -> Instant;
     /// The wall time.
     fn wall(&self) -> WallTime;
+
+    /// Both.
+    fn read(&self) -> Now {
+        Now {
+            instant: self.now(),
+            wall: self.wall(),
+        }
+    }
 }
 
 /// The operating system's clocks.

@@ -125,6 +125,7 @@ impl Document {
         &mut self,
         changes: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), DocumentFault> {
+        super::scope::note_materialised();
         attempt("apply changes", || {
             let parse = |bytes| automerge::Change::try_from(bytes).map_err(reason);
             let parsed = changes
@@ -248,6 +249,7 @@ impl fmt::Debug for Document {
 }
 
 fn load_saved(saved: &[u8]) -> Result<Automerge, DocumentFault> {
+    super::scope::note_materialised();
     attempt("load a saved document", || {
         let options = LoadOptions::new()
             .text_encoding(ENCODING)

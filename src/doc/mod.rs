@@ -10,9 +10,11 @@ pub mod document;
 pub mod edit;
 pub mod fault;
 mod guard;
+pub mod inspect;
 mod lcs;
 mod materialise;
 mod reconcile;
+mod scope;
 pub mod value;
 mod write;
 
@@ -20,6 +22,8 @@ pub use change::{Change, ChangeFault};
 pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};
 pub use fault::DocumentFault;
+pub use inspect::{Received, Refused, inspect};
+pub use scope::{Replicating, replicating};
 pub use value::{Patch, PathStep, Value};
 
 /// Autosurgeon's traits name objects of a document by this.

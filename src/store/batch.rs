@@ -28,6 +28,16 @@ impl<'a> From<&'a Option<Vec<u8>>> for Write<'a> {
 pub struct Batch {
     tables: BTreeMap<Table, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
     bytes: usize,
+    /// What writes since the savepoint replaced, oldest first.
+    journal: Option<Vec<Replaced>>,
+}
+
+/// What a write replaced in the batch: nothing, or an earlier write to the same key.
+#[derive(Clone, Debug)]
+struct Replaced {
+    table: Table,
+    key: Vec<u8>,
+    write: Option<Option<Vec<u8>>>,
 }
 
 impl Batch {
@@ -53,7 +63,35 @@ impl Batch {
 
     fn write(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-        self.tables.entry(table).or_default().insert(key, value);
+        let rows = self.tables.entry(table).or_default();
+        if let Some(journal) = &mut self.journal {
+            let write = rows.insert(key.clone(), value);
+            journal.push(Replaced { table, key, write });
+        } else {
+            rows.insert(key, value);
+        }
+    }
+
+    /// From here on, writes can be taken back by [`Batch::roll_back`] until [`Batch::release`].
+    pub fn savepoint(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// Keeps what was written since the savepoint.
+    pub fn release(&mut self) {
+        self.journal = None;
+    }
+
+    /// Takes back what was written since the savepoint.
+    pub fn roll_back(&mut self) {
+        for Replaced { table, key, write } in self.journal.take().into_iter().flatten().rev() {
+            let rows = self.tables.entry(table).or_default();
+            match write {
+                Some(earlier) => drop(rows.insert(key, earlier)),
+                None => drop(rows.remove(&key)),
+            }
+        }
+        self.tables.retain(|_, rows| !rows.is_empty());
     }
 
     /// What this batch does to `key`, if anything.

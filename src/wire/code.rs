@@ -95,6 +95,8 @@ codes! {
         FalseAck = 0x0108, "false_ack";
         /// The peer's changes have filled the quarantine.
         QuarantineFull = 0x0109, "quarantine_full";
+        /// Something was asked for and nothing came for too long.
+        Stalled = 0x010a, "stalled";
         /// The sender's store can't be written.
         StoreFailed = 0x0201, "store_failed";
     }
@@ -103,6 +105,11 @@ codes! {
 impl ErrorCode {
     /// Set in the numbers of errors that come back however often the peer is dialled.
     const PERMANENT_BIT: u16 = 0x8000;
+
+    /// Whether the peer broke a rule of the protocol, as opposed to a refusal or a fault of ours.
+    pub const fn is_violation(self) -> bool {
+        self.code() & 0x7f00 == 0x0100
+    }
 
     /// Whether dialling again would end the same way until somebody changes something on one side.
     /// Such a peer is not dialled in a loop. Other errors are, with a growing delay.

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use super::code::{ByeReason, ErrorCode, RefusedCode};
 use super::error::WireError;
 use super::handshake::Hello;
-use super::part::{self, Summary};
+use super::part;
 use super::sync::{Changes, Open, Want};
 use super::walk::Walk;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::id::{Lsn, SpaceId};
 use crate::limits;
+use crate::reconcile::Summary;
 
 /// From this type on a message may be skipped by who does not know it.
 pub(super) const OPTIONAL_FROM: u8 = 0x80;
@@ -182,7 +183,7 @@ impl Message {
             }
             Self::Root { space, root, lsn } => {
                 writer.raw(space.as_bytes());
-                root.write(writer);
+                part::write_summary(writer, root);
                 writer.varint(lsn.0);
             }
             Self::Ping { token } | Self::Pong { token } => {
@@ -281,7 +282,7 @@ fn read_credit(reader: &mut Reader<'_>) -> Result<Message, Malformed> {
 
 fn read_root(reader: &mut Reader<'_>) -> Result<Message, Malformed> {
     let space = part::space(reader)?;
-    let root = Summary::read(reader)?;
+    let root = part::summary(reader)?;
     let lsn = part::lsn(reader, "lsn")?;
     Ok(Message::Root { space, root, lsn })
 }

@@ -32,9 +32,8 @@ pub use error::WireError;
 pub use frame::{Frame, HEADER_BYTES, decode, encode, seal};
 pub use handshake::{Agreed, Features, Hello, MAGIC, VERSION_MAX, VERSION_MIN};
 pub use message::Message;
-pub use part::Summary;
 pub use sync::{ChangeGroup, Changes, Class, Open, Want, WantRecord, Wanted};
-pub use walk::{RangeKey, RangeKind, Upper, Walk, WalkCollection, WalkItem, WalkRange};
+pub use walk::Walk;
 
 #[cfg(test)]
 mod arbitrary;

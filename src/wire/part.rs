@@ -5,28 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::codec::{Malformed, Problem, Reader, Writer};
 use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordId, SpaceId};
 use crate::limits;
+use crate::reconcile::Summary;
 
 const HASH_BYTES: usize = 32;
 
-/// How many records a range holds, and a sum over them that differs when they differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Records in the range.
-    pub count: u64,
-    /// Sum of the records' fingerprints.
-    pub sum: [u8; 16],
+pub(super) fn write_summary(writer: &mut Writer, summary: &Summary) {
+    writer.varint(summary.count).raw(&summary.sum);
 }
 
-impl Summary {
-    pub(super) fn write(&self, writer: &mut Writer) {
-        writer.varint(self.count).raw(&self.sum);
-    }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let count = reader.varint("summary count")?;
-        let sum = reader.array("summary sum")?;
-        Ok(Self { count, sum })
-    }
+pub(super) fn summary(reader: &mut Reader<'_>) -> Result<Summary, Malformed> {
+    let count = reader.varint("summary count")?;
+    let sum = reader.array("summary sum")?;
+    Ok(Summary { count, sum })
 }
 
 pub(super) fn unexpected(reader: &Reader<'_>, what: &'static str, value: usize) -> Malformed {

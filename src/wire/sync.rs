@@ -5,10 +5,11 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::part::{self, Names, ReadNames, Summary, unexpected};
+use super::part::{self, Names, ReadNames, unexpected};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::id::{ChangeHash, CollectionId, CorrelationId, Lsn, RecordId, SpaceId};
 use crate::limits;
+use crate::reconcile::Summary;
 
 /// Which collections of a space a side wants to receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Open {
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.raw(self.space.as_bytes());
         self.want.write(writer);
-        self.root.write(writer);
+        part::write_summary(writer, &self.root);
         writer
             .varint(self.lsn.0)
             .varint(self.acked.0)
@@ -92,7 +93,7 @@ impl Open {
         let open = Self {
             space: part::space(reader)?,
             want: Wanted::read(reader)?,
-            root: Summary::read(reader)?,
+            root: part::summary(reader)?,
             lsn: part::lsn(reader, "lsn")?,
             acked: part::lsn(reader, "acked lsn")?,
             resume: part::flag(reader, "resume")?,
@@ -112,9 +113,6 @@ pub struct WantRecord {
     /// Changes that the sender has: its heads, and ancestors at growing distances, so that the
     /// receiver finds one that it knows. The answer is what does not precede any of them.
     pub have: Vec<ChangeHash>,
-    /// Changes that the sender knows to be missing, for example parents of ones that wait. With
-    /// none named it wants all that it lacks.
-    pub need: Vec<ChangeHash>,
 }
 
 /// Asks for changes of records.
@@ -135,7 +133,6 @@ impl Want {
             names.write_use(writer, &want.collection);
             writer.raw(want.record.as_bytes());
             part::write_hashes(writer, &want.have);
-            part::write_hashes(writer, &want.need);
         }
     }
 
@@ -148,14 +145,10 @@ impl Want {
             let collection = names.read_use(reader)?;
             let record = part::record(reader)?;
             let have = part::hashes(reader, limits::WANT_HASHES_MAX, "known hashes")?;
-            // The limit counts what the request names altogether.
-            let rest = limits::WANT_HASHES_MAX.saturating_sub(have.len());
-            let need = part::hashes(reader, rest, "needed hashes")?;
             records.push(WantRecord {
                 collection,
                 record,
                 have,
-                need,
             });
         }
         names.finish(reader)?;
@@ -191,7 +184,9 @@ pub struct ChangeGroup {
     pub record: RecordId,
     /// What caused these changes; none means the same as the frame.
     pub correlation: CorrelationId,
-    /// The changes as Automerge wrote them: at least one, none empty.
+    /// Whether this completes what the receiver asked for, or was found to lack, of the record.
+    pub done: bool,
+    /// The changes as Automerge wrote them, none empty. There may be none at all where `done`.
     pub changes: Vec<Bytes>,
 }
 
@@ -203,6 +198,7 @@ impl fmt::Debug for ChangeGroup {
             .field("collection", &self.collection)
             .field("record", &self.record)
             .field("correlation", &self.correlation)
+            .field("done", &self.done)
             .field("change_bytes", &sizes)
             .finish()
     }
@@ -245,6 +241,7 @@ impl Changes {
             writer
                 .raw(group.record.as_bytes())
                 .u64(group.correlation.0)
+                .u8(u8::from(group.done))
                 .count(group.changes.len());
             for change in &group.changes {
                 writer.bytes(change);
@@ -269,13 +266,15 @@ impl Changes {
             let collection = names.read_use(reader)?;
             let record = part::record(reader)?;
             let correlation = CorrelationId(reader.u64("correlation")?);
+            let done = part::flag(reader, "done")?;
             let max = changes_left.min(limits::CHANGES_PER_GROUP_MAX);
-            let changes = read_changes(reader, body, max)?;
+            let changes = read_changes(reader, body, max, done)?;
             changes_left -= changes.len();
             groups.push(ChangeGroup {
                 collection,
                 record,
                 correlation,
+                done,
                 changes,
             });
         }
@@ -293,9 +292,10 @@ fn read_changes(
     reader: &mut Reader<'_>,
     body: &Bytes,
     max: usize,
+    may_be_none: bool,
 ) -> Result<Vec<Bytes>, Malformed> {
     let count = reader.count(max, "change count")?;
-    if count == 0 {
+    if count == 0 && !may_be_none {
         return Err(unexpected(reader, "change count", count));
     }
     let mut changes = Vec::new();

@@ -3,87 +3,11 @@
 //! Within a collection records are ordered by [`RangeKey`]. The ranges of one message lie side by
 //! side from the start of the collection: each begins where the one before it ends.
 
-use super::part::{self, Summary, unexpected};
+use super::part::{self, unexpected};
 use crate::codec::{Malformed, Reader, Writer};
-use crate::id::{CollectionId, Heads, RecordId, SpaceId};
+use crate::id::{RecordId, SpaceId};
 use crate::limits;
-
-/// A record's place in its collection: oldest first, by the time of its newest change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RangeKey {
-    /// Time of the record's newest change.
-    pub time: u64,
-    /// The record.
-    pub record: RecordId,
-}
-
-impl RangeKey {
-    /// The first key of all.
-    pub const START: Self = Self {
-        time: 0,
-        record: RecordId::from_bytes([0; 16]),
-    };
-}
-
-/// Where a range ends: at the first key that does not belong to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Upper {
-    /// Before this key. Any key will do, not only one of a record; trailing zero bytes of
-    /// its record cost nothing on the wire.
-    Key(RangeKey),
-    /// With the collection.
-    End,
-}
-
-/// A record and its heads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WalkItem {
-    /// Time of the record's newest change.
-    pub time: u64,
-    /// The record.
-    pub record: RecordId,
-    /// Its heads.
-    pub heads: Heads,
-}
-
-impl WalkItem {
-    /// The record's place in its collection.
-    pub const fn key(&self) -> RangeKey {
-        RangeKey {
-            time: self.time,
-            record: self.record,
-        }
-    }
-}
-
-/// What is said of a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RangeKind {
-    /// Nothing; for ranges between those that matter.
-    Skip,
-    /// What the sender's records there sum up to.
-    Summary(Summary),
-    /// All of the sender's records there, by ascending key.
-    Items(Vec<WalkItem>),
-}
-
-/// One range of a collection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WalkRange {
-    /// Where it ends.
-    pub upper: Upper,
-    /// What is said of it.
-    pub kind: RangeKind,
-}
-
-/// Ranges of one collection, from its start, by ascending upper bounds; at least one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WalkCollection {
-    /// The collection.
-    pub collection: CollectionId,
-    /// The ranges. What lies beyond the last is skipped.
-    pub ranges: Vec<WalkRange>,
-}
+use crate::reconcile::{RangeKey, RangeKind, Upper, WalkCollection, WalkItem, WalkRange};
 
 /// One step of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,7 +142,7 @@ impl WalkRange {
         }
         match &self.kind {
             RangeKind::Skip => {}
-            RangeKind::Summary(summary) => summary.write(writer),
+            RangeKind::Summary(summary) => part::write_summary(writer, summary),
             RangeKind::Items(items) => write_items(writer, items, start.time),
         }
     }
@@ -235,7 +159,7 @@ impl WalkRange {
         };
         let kind = match head & ((1 << KIND_BITS) - 1) {
             KIND_SKIP => RangeKind::Skip,
-            KIND_SUMMARY => RangeKind::Summary(Summary::read(reader)?),
+            KIND_SUMMARY => RangeKind::Summary(part::summary(reader)?),
             KIND_ITEMS => RangeKind::Items(read_items(reader, lower, upper, budget)?),
             other => return Err(unexpected(reader, "range kind", usize::from(other))),
         };

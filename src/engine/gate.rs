@@ -1,0 +1,132 @@
+//! What sessions may do to the replica, on behalf of their peer.
+
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId, StoreId};
+use crate::ledger::Cursor;
+use crate::reconcile::{Inventory, LogEntry, Piece, RangeKey, Span, Total, WalkItem};
+use crate::replica::{Admission, Intake, Reason, Replica};
+use crate::session::{Delivery, Gate};
+use crate::telemetry::names;
+use crate::time::WallTime;
+
+/// The replica as the session of one peer sees it.
+#[derive(Debug)]
+pub(super) struct PeerGate<'a> {
+    pub replica: &'a mut Replica,
+    pub wall: WallTime,
+}
+
+impl Gate for PeerGate<'_> {
+    fn deliver(&mut self, delivery: Delivery) -> Result<bool> {
+        let Delivery {
+            key,
+            origin,
+            correlation,
+            changes,
+        } = delivery;
+        let span = tracing::debug_span!(
+            names::span::APPLY, %correlation, record = %key, changes = changes.len()
+        );
+        let _entered = span.entered();
+        let intake = Intake {
+            key,
+            origin,
+            correlation,
+            now: self.wall,
+            changes,
+        };
+        let admissions = self.replica.apply(&intake)?;
+        let (mut applied, mut duplicates, mut waits) = (0, 0, false);
+        for admission in admissions {
+            match admission {
+                Admission::Applied(_) => applied += 1,
+                Admission::Duplicate => duplicates += 1,
+                Admission::Held(reason) => {
+                    waits |= matches!(reason, Reason::Waiting { .. });
+                    tracing::debug!(reason = reason.name(), "a change goes into quarantine");
+                }
+            }
+        }
+        metrics::counter!(names::APPLIED_CHANGES).increment(applied);
+        metrics::counter!(names::DUPLICATE_CHANGES).increment(duplicates);
+        Ok(waits)
+    }
+
+    fn cursor(&self, store: StoreId, space: SpaceId) -> Result<Option<Cursor>> {
+        self.replica.cursor(store, space)
+    }
+
+    fn set_cursor(&mut self, store: StoreId, space: SpaceId, cursor: &Cursor) {
+        self.replica.set_cursor(store, space, cursor);
+    }
+}
+
+/// Reads pass through to the replica.
+impl Inventory for PeerGate<'_> {
+    fn collections(&self, space: SpaceId) -> Result<Vec<CollectionId>> {
+        self.replica.collections(space)
+    }
+
+    fn total(&self, space: SpaceId, collection: &CollectionId, span: Span) -> Result<Total> {
+        self.replica.total(space, collection, span)
+    }
+
+    fn items(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        limit: usize,
+    ) -> Result<Vec<WalkItem>> {
+        self.replica.items(space, collection, span, limit)
+    }
+
+    fn cuts(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        parts: usize,
+    ) -> Result<Vec<RangeKey>> {
+        self.replica.cuts(space, collection, span, parts)
+    }
+
+    fn heads(&self, key: &RecordKey) -> Result<Option<Heads>> {
+        self.replica.heads(key)
+    }
+
+    fn unknown(&self, key: &RecordKey, hashes: &[ChangeHash]) -> Result<Vec<ChangeHash>> {
+        self.replica.unknown(key, hashes)
+    }
+
+    fn samples(&self, key: &RecordKey) -> Result<Vec<ChangeHash>> {
+        self.replica.samples(key)
+    }
+
+    fn lacking(&self, key: &RecordKey, known: &[ChangeHash]) -> Result<Vec<Piece>> {
+        self.replica.lacking(key, known)
+    }
+
+    fn weight(&self, key: &RecordKey) -> Result<u64> {
+        self.replica.weight(key)
+    }
+
+    fn lsn(&self, space: SpaceId) -> Result<Lsn> {
+        self.replica.lsn(space)
+    }
+
+    fn entry(&self, space: SpaceId, lsn: Lsn) -> Result<Option<LogEntry>> {
+        self.replica.entry(space, lsn)
+    }
+
+    fn log(
+        &self,
+        space: SpaceId,
+        after: Lsn,
+        visit: &mut dyn FnMut(LogEntry) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.replica.log(space, after, visit)
+    }
+}

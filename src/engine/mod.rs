@@ -1,0 +1,331 @@
+//! A whole replica without IO: routes events among replica, sessions and peers.
+//!
+//! A shell calls [`Engine::handle`] with what happened, any number of times, then drains
+//! [`Engine::poll`]. The first poll commits everything handled since the last one in one
+//! transaction; whatever leaves afterwards is durable. Writers that come while a commit runs share
+//! the next one: group commit without a timer.
+
+mod delivery;
+mod gate;
+mod link;
+mod status;
+mod turn;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+pub use delivery::Target;
+pub use status::{LinkStatus, PeerReport, SpaceReport, Status};
+
+use crate::access::{Identity, Policy};
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
+use crate::replica::{Projection, Quarantined, Replica, ShownView, Write};
+use crate::session::Inbound;
+use crate::store::{Durability, Store};
+use crate::time::{Instant, Now};
+use crate::wire::{ErrorCode, Wanted};
+use delivery::Waiter;
+use link::Link;
+
+/// Names a caller that waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Names a link of this node; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// How an engine is to behave.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// The spaces to open on every link, and what to receive of each.
+    pub spaces: Vec<(SpaceId, Wanted)>,
+    /// When a write counts as done.
+    pub durability: Durability,
+    /// Whether views are kept. A hub that only relays can do without.
+    pub projects: bool,
+    /// When to dial again.
+    pub dialling: DialSettings,
+}
+
+/// What happens to an engine.
+#[derive(Debug)]
+pub enum Event {
+    /// The application wrote.
+    Capture {
+        /// Who waits for the commit.
+        ticket: Ticket,
+        /// The changes, all or none.
+        writes: Vec<Write>,
+        /// Follows them.
+        correlation: CorrelationId,
+    },
+    /// A projector is done with a record.
+    Projected(Projection),
+    /// The application waits until a peer holds what is here of a record now.
+    Await {
+        /// Who waits.
+        ticket: Ticket,
+        /// The record.
+        key: RecordKey,
+        /// Which peers.
+        target: Target,
+    },
+    /// A caller waits no longer.
+    Forget(Ticket),
+    /// The application asks how things stand.
+    Status(Ticket),
+    /// The application asks for entries of the quarantine.
+    Quarantine {
+        /// Who waits.
+        ticket: Ticket,
+        /// How many at the most.
+        limit: usize,
+    },
+    /// A peer was added, removed, or is to be tried now; or a dial ended without a link.
+    Peer(PeerEvent),
+    /// A dialled link is open.
+    Connected {
+        /// The link.
+        link: LinkId,
+        /// The dialled peer.
+        peer: PeerAddress,
+        /// Which attempt.
+        attempt: u64,
+        /// The only replica to talk to.
+        expects: Option<ReplicaId>,
+    },
+    /// A peer has dialled us.
+    Accepted {
+        /// The link.
+        link: LinkId,
+        /// Where it came from.
+        address: String,
+    },
+    /// A frame came.
+    Frame {
+        /// The link.
+        link: LinkId,
+        /// The checked frame, or what is wrong with it.
+        frame: Result<Inbound, (ErrorCode, String)>,
+    },
+    /// Bytes that were handed out are written.
+    Sent {
+        /// The link.
+        link: LinkId,
+        /// How many.
+        bytes: usize,
+    },
+    /// A link is gone.
+    LinkLost {
+        /// The link.
+        link: LinkId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Say goodbye to everybody, then report [`Effect::Stopped`].
+    Stop,
+    /// The instant of [`Engine::poll_timeout`] has come.
+    Timer,
+}
+
+/// The answer to a caller.
+#[derive(Debug)]
+pub enum Reply {
+    /// The changes are durable as configured, under these numbers.
+    Captured(Result<Vec<Lsn>>),
+    /// The record is held by the peers that were waited for.
+    Delivered(Result<()>),
+    /// How things stand.
+    Status(Box<Status>),
+    /// Entries of the quarantine.
+    Quarantined(Result<Vec<Quarantined>>),
+}
+
+/// What an engine wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Answer a caller.
+    Reply(Ticket, Reply),
+    /// Send a frame.
+    Send {
+        /// The link.
+        link: LinkId,
+        /// The frame, not compressed yet.
+        frame: Vec<u8>,
+    },
+    /// Close a link once its frames are written.
+    Close(LinkId),
+    /// Open a link.
+    Dial {
+        /// Where.
+        peer: PeerAddress,
+        /// Names the attempt.
+        attempt: u64,
+        /// Who must answer.
+        expects: Option<ReplicaId>,
+    },
+    /// Give up an attempt that has not become a link.
+    CancelDial {
+        /// Where.
+        peer: PeerAddress,
+        /// Which attempt.
+        attempt: u64,
+    },
+    /// Bring a record's view up to its heads.
+    Project(RecordKey),
+    /// A view changed, durably.
+    Shown(ShownView),
+    /// All is written and said; the engine does nothing more.
+    Stopped,
+}
+
+/// A replica without IO.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    replica: Replica,
+    entropy: Entropy,
+    dialer: Dialer,
+    links: BTreeMap<LinkId, Link>,
+    /// Which link speaks for a peer store.
+    by_store: BTreeMap<StoreId, LinkId>,
+    /// Links that may have something to send.
+    runnable: BTreeSet<LinkId>,
+    ready: VecDeque<Effect>,
+    /// Writers whose changes wait for the commit.
+    captured: Vec<(Ticket, Vec<Lsn>)>,
+    waiters: Vec<Waiter>,
+    projecting: BTreeSet<RecordKey>,
+    /// When cursors first moved that are not written yet.
+    unsaved: Option<Instant>,
+    /// When something was first committed that is not synced yet.
+    unsynced: Option<Instant>,
+    stopping: Option<Instant>,
+    stopped: bool,
+}
+
+impl Engine {
+    /// Opens the replica in `store`.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a new one can't be written.
+    pub fn open(config: Config, store: Arc<dyn Store>, mut entropy: Entropy) -> Result<Self> {
+        let replica = Replica::open(store, &mut entropy)?;
+        let dialer = Dialer::new(config.dialling, entropy.fork());
+        let mut engine = Self {
+            config,
+            replica,
+            entropy,
+            dialer,
+            links: BTreeMap::new(),
+            by_store: BTreeMap::new(),
+            runnable: BTreeSet::new(),
+            ready: VecDeque::new(),
+            captured: Vec::new(),
+            waiters: Vec::new(),
+            projecting: BTreeSet::new(),
+            unsaved: None,
+            unsynced: None,
+            stopping: None,
+            stopped: false,
+        };
+        let stale = engine.replica.stale()?;
+        engine.project(stale);
+        Ok(engine)
+    }
+
+    /// This life of the store.
+    pub const fn store_id(&self) -> StoreId {
+        self.replica.id()
+    }
+
+    /// The replica, for reading.
+    pub const fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Tells the engine what happened.
+    pub fn handle(&mut self, now: Now, event: Event) {
+        let _scope = crate::doc::replicating();
+        match event {
+            Event::Capture {
+                ticket,
+                writes,
+                correlation,
+            } => {
+                self.capture(ticket, &writes, correlation);
+            }
+            Event::Projected(projection) => self.projected(now, projection),
+            Event::Await {
+                ticket,
+                key,
+                target,
+            } => self.wait(ticket, key, target),
+            Event::Forget(ticket) => self.waiters.retain(|it| it.ticket != ticket),
+            Event::Status(ticket) => {
+                let status = Box::new(self.status(now));
+                self.reply(ticket, Reply::Status(status));
+            }
+            Event::Quarantine { ticket, limit } => {
+                let entries = self.replica.quarantined(limit);
+                self.reply(ticket, Reply::Quarantined(entries));
+            }
+            Event::Peer(event) => self.dialer.handle(now.instant, event),
+            Event::Connected {
+                link,
+                peer,
+                attempt,
+                expects,
+            } => {
+                self.connected(now, link, (peer, attempt), expects);
+            }
+            Event::Accepted { link, address } => self.accepted(now, link, address),
+            Event::Frame { link, frame } => self.frame(now, link, frame),
+            Event::Sent { link, bytes } => self.sent(link, bytes),
+            Event::LinkLost { link, reason } => self.lost(now, link, &reason),
+            Event::Stop => self.stop(now),
+            Event::Timer => self.timer(now),
+        }
+    }
+
+    fn capture(&mut self, ticket: Ticket, writes: &[Write], correlation: CorrelationId) {
+        let captured = if self.stopping.is_some() {
+            Err(Error::new(ErrorKind::Closed, "the node is shutting down"))
+        } else {
+            self.replica.capture(writes, correlation)
+        };
+        match captured {
+            Ok(numbers) => self.captured.push((ticket, numbers)),
+            Err(error) => self.reply(ticket, Reply::Captured(Err(error))),
+        }
+    }
+
+    fn projected(&mut self, now: Now, projection: Projection) {
+        self.projecting.remove(&projection.key);
+        let key = projection.key.clone();
+        if let Err(error) = self.replica.project(projection, now.wall) {
+            tracing::warn!(record = %key, %error, "could not store a view");
+        }
+    }
+
+    /// Asks for views of records that are behind, each once at a time.
+    fn project(&mut self, stale: Vec<RecordKey>) {
+        for key in stale {
+            if self.config.projects && self.projecting.insert(key.clone()) {
+                self.ready.push_back(Effect::Project(key));
+            }
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: Reply) {
+        self.ready.push_back(Effect::Reply(ticket, reply));
+    }
+}

@@ -1,0 +1,293 @@
+//! One turn: commit what was handled, then let sessions read it and speak.
+
+use super::gate::PeerGate;
+use super::{Effect, Engine, LinkId, Reply};
+use crate::error::{Error, ErrorKind};
+use crate::id::{Lsn, ReplicaId, SpaceId, StoreId};
+use crate::limits;
+use crate::peer::PeerEffect;
+use crate::replica::Commit;
+use crate::session::{Input, Output};
+use crate::store::Durability;
+use crate::telemetry::names;
+use crate::time::{Instant, Now};
+use crate::wire::ErrorCode;
+
+impl Engine {
+    /// The next thing to be done; commits first what was handled since the last call.
+    pub fn poll(&mut self, now: Now) -> Option<Effect> {
+        let _scope = crate::doc::replicating();
+        if let Some(effect) = self.ready.pop_front() {
+            return Some(effect);
+        }
+        if self.stopped {
+            return None;
+        }
+        self.flush(now);
+        self.sync(now);
+        while self.ready.is_empty() && self.speak(now) {}
+        self.dial();
+        if self.ready.is_empty() {
+            self.finish();
+        }
+        self.ready.pop_front()
+    }
+
+    /// When to be woken with [`super::Event::Timer`], at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.stopped {
+            return None;
+        }
+        let links = self
+            .links
+            .values()
+            .filter_map(|it| it.session.poll_timeout());
+        let own = [
+            self.unsaved,
+            self.unsynced,
+            self.stopping,
+            self.dialer.poll_timeout(),
+        ];
+        links.chain(own.into_iter().flatten()).min()
+    }
+
+    /// Commits, if there is anything to commit.
+    fn flush(&mut self, now: Now) {
+        let save_due = self.unsaved.is_some_and(|at| now.instant >= at);
+        if self.replica.has_failed() || !(self.replica.is_dirty() || save_due) {
+            return;
+        }
+        self.save_cursors(now);
+        if !self.replica.is_dirty() {
+            return;
+        }
+        let span = tracing::debug_span!(names::span::COMMIT, bytes = self.replica.dirty_bytes());
+        let result = span.in_scope(|| self.replica.commit(self.config.durability));
+        match result {
+            Ok(commit) => self.committed(now, commit),
+            Err(error) => self.failed(now, &error),
+        }
+    }
+
+    fn save_cursors(&mut self, now: Now) {
+        if self.unsaved.take().is_none() {
+            return;
+        }
+        let mut gate = PeerGate {
+            replica: &mut self.replica,
+            wall: now.wall,
+        };
+        for link in self.links.values_mut() {
+            link.session.save(now.wall, &mut gate);
+        }
+    }
+
+    fn committed(&mut self, now: Now, commit: Commit) {
+        metrics::counter!(names::COMMITS).increment(1);
+        if self.config.durability == Durability::Relaxed {
+            self.unsynced = self.unsynced.or(Some(now.instant + limits::SYNC_AFTER));
+        } else {
+            metrics::counter!(names::FSYNCS).increment(1);
+        }
+        let own = self.replica.id();
+        let local = commit.committed.iter().filter(|it| it.origin == own);
+        metrics::counter!(names::LOCAL_CHANGES)
+            .increment(local.map(|it| u64::from(it.changes)).sum());
+        let quarantine = self.replica.quarantine_size().entries;
+        metrics::gauge!(names::QUARANTINE_ENTRIES).set(as_f64(quarantine));
+        for change in &commit.committed {
+            tracing::debug!(
+                correlation = %change.correlation, record = %change.key, lsn = %change.lsn,
+                "committed"
+            );
+        }
+        if !commit.committed.is_empty() {
+            self.runnable.extend(self.links.keys().copied());
+        }
+        for (ticket, numbers) in std::mem::take(&mut self.captured) {
+            self.reply(ticket, Reply::Captured(Ok(numbers)));
+        }
+        metrics::counter!(names::VIEWS_PROJECTED)
+            .increment(u64::try_from(commit.shown.len()).unwrap_or(0));
+        self.ready
+            .extend(commit.shown.into_iter().map(Effect::Shown));
+        self.project(commit.stale);
+    }
+
+    /// The store can't be written any more: tell everybody who waits, close the links, and go on
+    /// answering what only reads.
+    fn failed(&mut self, now: Now, error: &Error) {
+        tracing::error!(%error, "the store failed; only reads go on");
+        let kind = error.kind();
+        for (ticket, _) in std::mem::take(&mut self.captured) {
+            let error = Error::new(kind, error.to_string());
+            self.reply(ticket, Reply::Captured(Err(error)));
+        }
+        self.unsaved = None;
+        self.unsynced = None;
+        let ids: Vec<_> = self.links.keys().copied().collect();
+        for id in ids {
+            let text = "the store can't be written".to_owned();
+            self.tell(now, id, Input::Broken(ErrorCode::StoreFailed, text));
+        }
+        for waiter in std::mem::take(&mut self.waiters) {
+            let error = Error::new(ErrorKind::StoreFailed, "the store can't be written");
+            self.reply(waiter.ticket, Reply::Delivered(Err(error)));
+        }
+    }
+
+    /// Makes relaxed commits durable when that is due.
+    fn sync(&mut self, now: Now) {
+        if self.unsynced.is_none_or(|at| now.instant < at) {
+            return;
+        }
+        self.unsynced = None;
+        metrics::counter!(names::FSYNCS).increment(1);
+        if let Err(error) = self.replica.sync() {
+            self.failed(now, &error);
+        }
+        self.runnable.extend(self.links.keys().copied());
+    }
+
+    /// Lets the next session speak; says whether there was one.
+    fn speak(&mut self, now: Now) -> bool {
+        if self.unsynced.is_some() {
+            // What is committed but not durable must not leave.
+            return false;
+        }
+        let Some(id) = self.runnable.pop_first() else {
+            return false;
+        };
+        let Some(link) = self.links.get_mut(&id) else {
+            return true;
+        };
+        let mut outputs = Vec::new();
+        while link.outbox_bytes < limits::LINK_OUTBOX_BYTES_MAX
+            && outputs.len() < limits::TURN_FRAMES_MAX
+        {
+            match link.session.poll(now.instant, &self.replica) {
+                Ok(Some(output)) => {
+                    if let Output::Send(frame) = &output {
+                        link.outbox_bytes += frame.len();
+                    }
+                    outputs.push(output);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "a session ends: the store can't be read");
+                    self.tell(
+                        now,
+                        id,
+                        Input::Broken(ErrorCode::StoreFailed, error.to_string()),
+                    );
+                    break;
+                }
+            }
+        }
+        if outputs.len() >= limits::TURN_FRAMES_MAX {
+            self.runnable.insert(id);
+        }
+        for output in outputs {
+            self.act(now, id, output);
+        }
+        true
+    }
+
+    fn act(&mut self, now: Now, link: LinkId, output: Output) {
+        match output {
+            Output::Send(frame) => self.ready.push_back(Effect::Send { link, frame }),
+            Output::Established { replica, store } => {
+                self.established(now, link, (replica, store));
+            }
+            Output::Acked { space, lsn } => self.acked(now, link, (space, lsn)),
+            Output::Close(why) => {
+                self.ready.push_back(Effect::Close(link));
+                self.closed(now, link, &why);
+            }
+        }
+    }
+
+    fn acked(&mut self, now: Now, link: LinkId, (space, lsn): (SpaceId, Lsn)) {
+        let Some(link) = self.links.get(&link) else {
+            return;
+        };
+        if link.session.has_unsaved() && self.unsaved.is_none() {
+            self.unsaved = Some(now.instant + limits::FLUSH_AFTER);
+        }
+        let Some((replica, store)) = link.peer else {
+            return;
+        };
+        self.arrived((replica, store), space, lsn);
+    }
+
+    fn arrived(&mut self, peer: (ReplicaId, StoreId), space: SpaceId, lsn: Lsn) {
+        let mut rest = Vec::new();
+        for mut waiter in std::mem::take(&mut self.waiters) {
+            if waiter.hears(peer, space, lsn) {
+                self.reply(waiter.ticket, Reply::Delivered(Ok(())));
+            } else {
+                rest.push(waiter);
+            }
+        }
+        self.waiters = rest;
+    }
+
+    fn dial(&mut self) {
+        while let Some(effect) = self.dialer.poll() {
+            match effect {
+                PeerEffect::Dial {
+                    peer,
+                    attempt,
+                    expects,
+                } => {
+                    if attempt > 1 {
+                        metrics::counter!(names::RECONNECTS).increment(1);
+                    }
+                    self.ready.push_back(Effect::Dial {
+                        peer,
+                        attempt,
+                        expects,
+                    });
+                }
+                PeerEffect::HangUp { peer, attempt } => {
+                    let made = (peer.clone(), attempt);
+                    let link = self
+                        .links
+                        .iter()
+                        .find(|(_, it)| it.dialled.as_ref() == Some(&made));
+                    match link.map(|(id, _)| *id) {
+                        Some(id) => {
+                            self.links.remove(&id);
+                            self.ready.push_back(Effect::Close(id));
+                        }
+                        None => self.ready.push_back(Effect::CancelDial { peer, attempt }),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everybody has left: the last word.
+    fn finish(&mut self) {
+        let done = self.stopping.is_some() && self.links.is_empty() && !self.replica.is_dirty();
+        if !done || self.stopped {
+            return;
+        }
+        if self.unsynced.take().is_some()
+            && let Err(error) = self.replica.sync()
+        {
+            tracing::error!(%error, "the last writes could not be synced");
+        }
+        self.stopped = true;
+        for waiter in std::mem::take(&mut self.waiters) {
+            let error = Error::new(ErrorKind::Closed, "the node is shutting down");
+            self.reply(waiter.ticket, Reply::Delivered(Err(error)));
+        }
+        self.ready.push_back(Effect::Stopped);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+pub(super) const fn as_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,132 @@
+//! What reconciliation and sessions read of a replica, and nothing more.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use super::{RangeKey, Span, Total, WalkItem};
+use crate::error::Result;
+use crate::id::{
+    ActorId, ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId, StoreId,
+};
+
+/// A change's place in its record: the order in which this replica applied them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Piece {
+    /// Position among the record's changes.
+    pub position: u32,
+    /// Where its bytes are in the space's log.
+    pub lsn: Lsn,
+}
+
+/// One change of the log, in the order in which this store applied it.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Its number.
+    pub lsn: Lsn,
+    /// The record it belongs to.
+    pub key: RecordKey,
+    /// The store that it came from; the own store for local changes.
+    pub origin: StoreId,
+    /// Who wrote it.
+    pub actor: ActorId,
+    /// What caused it.
+    pub correlation: CorrelationId,
+    /// The change.
+    pub bytes: Bytes,
+}
+
+/// Read access to a replica's committed state, as the protocol sees it.
+pub trait Inventory {
+    /// The collections of a space, in order.
+    ///
+    /// # Errors
+    /// When the store can't be read; so for all methods here.
+    fn collections(&self, space: SpaceId) -> Result<Vec<CollectionId>>;
+
+    /// Count and sum of the records of a collection whose key lies in `span`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn total(&self, space: SpaceId, collection: &CollectionId, span: Span) -> Result<Total>;
+
+    /// Up to `limit` records of a collection whose key lies in `span`, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn items(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        limit: usize,
+    ) -> Result<Vec<WalkItem>>;
+
+    /// Keys that cut the records of `span` into `parts` of about equal count, in order, without
+    /// the ends.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn cuts(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        parts: usize,
+    ) -> Result<Vec<RangeKey>>;
+
+    /// The record's heads; `None` if nothing of it is here.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn heads(&self, key: &RecordKey) -> Result<Option<Heads>>;
+
+    /// Which of `hashes` are changes of the record that are not here.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn unknown(&self, key: &RecordKey, hashes: &[ChangeHash]) -> Result<Vec<ChangeHash>>;
+
+    /// The record's heads and exponentially spaced older changes: enough for a peer to find what
+    /// both have.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn samples(&self, key: &RecordKey) -> Result<Vec<ChangeHash>>;
+
+    /// The changes that one lacks who has `known` and all that those depend on, parents first.
+    /// Hashes that are not here are passed over.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn lacking(&self, key: &RecordKey, known: &[ChangeHash]) -> Result<Vec<Piece>>;
+
+    /// Bytes of the record's changes altogether.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn weight(&self, key: &RecordKey) -> Result<u64>;
+
+    /// The newest number of the space's log; 0 when it is empty.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn lsn(&self, space: SpaceId) -> Result<Lsn>;
+
+    /// The change at `lsn`, if the log still has it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn entry(&self, space: SpaceId, lsn: Lsn) -> Result<Option<LogEntry>>;
+
+    /// Shows the log after `after`, oldest first, until `visit` breaks.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn log(
+        &self,
+        space: SpaceId,
+        after: Lsn,
+        visit: &mut dyn FnMut(LogEntry) -> ControlFlow<()>,
+    ) -> Result<()>;
+}

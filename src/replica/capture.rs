@@ -1,0 +1,201 @@
+//! The gate for local changes, and for the views that show them.
+
+use super::admit::{Place, Source};
+use super::quarantine::{QuarantineRow, Reason};
+use super::rows::ViewRow;
+use super::{Replica, Slot};
+use crate::doc::Change;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ChangeHash, CorrelationId, Heads, Lsn, RecordKey, StoreId};
+use crate::store::Table;
+use crate::time::WallTime;
+
+/// One local change and the view of its record after it.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The record.
+    pub key: RecordKey,
+    /// The change, written by this store's actor.
+    pub change: Change,
+    /// The view, if the writer knows it.
+    pub view: Option<ViewRow>,
+    /// Fail with [`ErrorKind::AlreadyExists`] if the record has changes already.
+    pub must_be_new: bool,
+}
+
+/// What a projector made of a record.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    /// The record.
+    pub key: RecordKey,
+    /// The heads that it shows, or tried to.
+    pub heads: Heads,
+    /// The encoded value, or why the document could not be loaded.
+    pub value: Result<Vec<u8>, String>,
+}
+
+/// A view that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownView {
+    /// The record.
+    pub key: RecordKey,
+    /// The heads that it shows.
+    pub heads: Heads,
+    /// The store that the change came from; of several, the last.
+    pub origin: StoreId,
+    /// What caused the change; of several, the last.
+    pub correlation: CorrelationId,
+    /// The encoded value before; `None` for a new record.
+    pub before: Option<Vec<u8>>,
+    /// The encoded value now.
+    pub after: Vec<u8>,
+}
+
+impl Replica {
+    /// Takes in local changes, all or none; gives the number in the log of each.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Conflict`]: a change does not follow this store's last one; edit again on
+    ///   the record as it is now.
+    /// - [`ErrorKind::AlreadyExists`]: the record was to be new and is not.
+    /// - When the store can't be read.
+    pub fn capture(&mut self, writes: &[Write], correlation: CorrelationId) -> Result<Vec<Lsn>> {
+        self.check_writable()?;
+        let (committed, shown, stale) = (
+            self.pending.committed.len(),
+            self.pending.shown.len(),
+            self.pending.stale.len(),
+        );
+        self.batch.savepoint();
+        let numbers: Result<Vec<_>> = writes
+            .iter()
+            .map(|write| self.capture_one(write, correlation))
+            .collect();
+        if numbers.is_ok() {
+            self.batch.release();
+        } else {
+            self.batch.roll_back();
+            // Memory may be ahead of the batch now; what was pending before stays pending.
+            self.graphs.clear();
+            self.lsns.borrow_mut().clear();
+            self.pending.committed.truncate(committed);
+            self.pending.shown.truncate(shown);
+            self.pending.stale.truncate(stale);
+        }
+        numbers
+    }
+
+    fn capture_one(&mut self, write: &Write, correlation: CorrelationId) -> Result<Lsn> {
+        let mut record = self.open_record(&write.key)?;
+        if write.must_be_new && record.header.changes > 0 {
+            let message = format!("record {} exists already", write.key);
+            return Err(Error::new(ErrorKind::AlreadyExists, message));
+        }
+        let Place::Next(parents) = self.place(&mut record, &write.change)? else {
+            let message = format!("record {} changed meanwhile; edit it again", write.key);
+            return Err(Error::new(ErrorKind::Conflict, message));
+        };
+        let source = Source {
+            origin: self.id,
+            correlation,
+        };
+        let lsn = self.append(&mut record, &write.change, parents, source)?;
+        let (slot, heads) = (record.slot, record.header.hashes());
+        self.close_record(record)?;
+        if let Some(view) = &write.view {
+            self.show(slot, &write.key, view)?;
+            if view.heads == heads {
+                self.settle(slot, &write.key);
+            }
+        }
+        Ok(lsn)
+    }
+
+    /// Takes in what a projector made of a record.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn project(&mut self, projection: Projection, now: WallTime) -> Result<()> {
+        self.check_writable()?;
+        let Projection { key, heads, value } = projection;
+        let Some(slot) = self.catalog.slot(&key) else {
+            return Ok(());
+        };
+        let Some(header) = self.rows().header(slot)? else {
+            return Ok(());
+        };
+        let is_current = header.hashes() == heads;
+        match value {
+            Ok(value) => {
+                self.show(slot, &key, &ViewRow { heads, value })?;
+                self.unpoison(slot)?;
+            }
+            Err(detail) if is_current => self.poison(slot, detail, now)?,
+            Err(_of_the_past) => {}
+        }
+        if is_current {
+            self.settle(slot, &key);
+        } else {
+            self.pending.stale.push(key);
+        }
+        Ok(())
+    }
+
+    /// Writes a view, unless it shows what the stored one shows.
+    fn show(&mut self, slot: Slot, key: &RecordKey, view: &ViewRow) -> Result<()> {
+        let before = self.rows().view(slot)?;
+        if before.as_ref() == Some(view) {
+            return Ok(());
+        }
+        let cause = self.rows().stale(slot)?;
+        let origin = cause.map_or(self.id, |it| it.origin);
+        let correlation = cause.map(|it| it.correlation).unwrap_or_default();
+        self.batch.put(Table::Views, slot.key(), view.encode());
+        self.pending.shown.push(ShownView {
+            key: key.clone(),
+            heads: view.heads.clone(),
+            origin,
+            correlation,
+            before: before.map(|it| it.value),
+            after: view.value.clone(),
+        });
+        Ok(())
+    }
+
+    /// The record's view is as new as its heads.
+    fn settle(&mut self, slot: Slot, key: &RecordKey) {
+        self.batch.remove(Table::Stale, slot.key());
+        self.pending.stale.retain(|it| it != key);
+    }
+
+    /// Keeps a record whose document can't be loaded under the zero hash. Its changes stay and
+    /// are relayed; its view stays as it was.
+    fn poison(&mut self, slot: Slot, detail: String, since: WallTime) -> Result<()> {
+        if self.rows().quarantined(slot, &NO_CHANGE)?.is_none() {
+            self.quarantine.entries += 1;
+            self.note_quarantine_size();
+        }
+        let row = QuarantineRow {
+            reason: Reason::Poisoned(detail),
+            origin: self.id,
+            correlation: CorrelationId::default(),
+            since,
+            bytes: bytes::Bytes::new(),
+        };
+        self.batch
+            .put(Table::Quarantine, slot.change(&NO_CHANGE), row.encode());
+        Ok(())
+    }
+
+    fn unpoison(&mut self, slot: Slot) -> Result<()> {
+        if self.quarantine.entries > 0 && self.rows().quarantined(slot, &NO_CHANGE)?.is_some() {
+            self.batch
+                .remove(Table::Quarantine, slot.change(&NO_CHANGE));
+            self.quarantine.entries -= 1;
+            self.note_quarantine_size();
+        }
+        Ok(())
+    }
+}
+
+const NO_CHANGE: ChangeHash = ChangeHash::from_bytes([0; 32]);

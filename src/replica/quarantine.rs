@@ -1,0 +1,167 @@
+//! Changes that can't be applied: kept with their reason, released when what they wait for comes.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::codec::{Malformed, Problem, Reader, Writer};
+use crate::id::{ChangeHash, CorrelationId, RecordKey, StoreId};
+use crate::limits;
+use crate::time::WallTime;
+
+/// Why a change is in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It depends on changes that are not here. It is applied by itself once they come.
+    Waiting {
+        /// The missing changes.
+        missing: Vec<ChangeHash>,
+    },
+    /// Its bytes are not a change, or not the one they claim to be.
+    Malformed(String),
+    /// Another change of the same writer with the same number is here already.
+    Equivocation,
+    /// Its writer's change before it is not among its ancestors.
+    SequenceGap,
+    /// Its operations are numbered below those of its ancestors.
+    OperationOrder,
+    /// The record has too many concurrent branches.
+    TooManyHeads,
+    /// The record's document can't be loaded with it.
+    Poisoned(String),
+}
+
+impl Reason {
+    /// A short name, stable across versions.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting { .. } => "waiting",
+            Self::Malformed(_) => "malformed",
+            Self::Equivocation => "equivocation",
+            Self::SequenceGap => "sequence_gap",
+            Self::OperationOrder => "operation_order",
+            Self::TooManyHeads => "too_many_heads",
+            Self::Poisoned(_) => "poisoned",
+        }
+    }
+
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Waiting { .. } => 1,
+            Self::Malformed(_) => 2,
+            Self::Equivocation => 3,
+            Self::SequenceGap => 4,
+            Self::OperationOrder => 5,
+            Self::TooManyHeads => 6,
+            Self::Poisoned(_) => 7,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting { missing } => {
+                write!(f, "waits for {} changes it depends on", missing.len())
+            }
+            Self::Malformed(detail) => write!(f, "not a valid change: {detail}"),
+            Self::Equivocation => f.write_str("its writer gave its number to another change, too"),
+            Self::SequenceGap => f.write_str("its writer's change before it is not an ancestor"),
+            Self::OperationOrder => f.write_str("its operations are numbered below its ancestors'"),
+            Self::TooManyHeads => {
+                write!(
+                    f,
+                    "the record has {} concurrent branches already",
+                    limits::HEADS_MAX
+                )
+            }
+            Self::Poisoned(detail) => write!(f, "the document can't be loaded: {detail}"),
+        }
+    }
+}
+
+/// One entry of the quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quarantined {
+    /// The record it belongs to.
+    pub key: RecordKey,
+    /// The change; for a malformed one the SHA-256 of its bytes, for a poisoned record zeros.
+    pub hash: ChangeHash,
+    /// Why it is here.
+    pub reason: Reason,
+    /// The store it came from.
+    pub origin: StoreId,
+    /// When it came.
+    pub since: WallTime,
+    /// Its size.
+    pub size_bytes: usize,
+}
+
+/// A row of table `quarantine`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct QuarantineRow {
+    pub reason: Reason,
+    pub origin: StoreId,
+    pub correlation: CorrelationId,
+    pub since: WallTime,
+    pub bytes: Bytes,
+}
+
+impl QuarantineRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(self.bytes.len() + 80);
+        writer.u8(self.reason.code()).raw(self.origin.as_bytes());
+        writer.u64(self.correlation.0).u64(self.since.as_millis());
+        match &self.reason {
+            Reason::Waiting { missing } => {
+                writer.count(missing.len());
+                for hash in missing {
+                    writer.raw(hash.as_bytes());
+                }
+            }
+            Reason::Malformed(detail) | Reason::Poisoned(detail) => {
+                writer.text(detail);
+            }
+            Reason::Equivocation
+            | Reason::SequenceGap
+            | Reason::OperationOrder
+            | Reason::TooManyHeads => {}
+        }
+        writer.raw(&self.bytes);
+        writer.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(row);
+        let code = reader.u8("reason")?;
+        let origin = StoreId::from_bytes(reader.array("origin")?);
+        let correlation = CorrelationId(reader.u64("correlation")?);
+        let since = WallTime::from_millis(reader.u64("since")?);
+        let reason = match code {
+            1 => {
+                let count = reader.count(limits::CHANGE_DEPS_MAX, "missing")?;
+                let hash = |_| Ok::<_, Malformed>(ChangeHash::from_bytes(reader.array("missing")?));
+                Reason::Waiting {
+                    missing: (0..count).map(hash).collect::<Result<_, _>>()?,
+                }
+            }
+            2 => Reason::Malformed(reader.text(row.len(), "detail")?.to_owned()),
+            3 => Reason::Equivocation,
+            4 => Reason::SequenceGap,
+            5 => Reason::OperationOrder,
+            6 => Reason::TooManyHeads,
+            7 => Reason::Poisoned(reader.text(row.len(), "detail")?.to_owned()),
+            other => return Err(reader.error("reason", Problem::Unexpected(other.into()))),
+        };
+        let bytes = Bytes::copy_from_slice(reader.take(reader.remaining(), "change")?);
+        Ok(Self {
+            reason,
+            origin,
+            correlation,
+            since,
+            bytes,
+        })
+    }
+}

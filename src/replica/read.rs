@@ -1,0 +1,274 @@
+//! Typed reads of the tables: through a snapshot alone, or with a batch laid over it.
+
+use std::ops::ControlFlow;
+
+use super::graph::{Graph, block_of};
+use super::keys::{self, Number, Slot};
+use super::quarantine::QuarantineRow;
+use super::rows::{self, Header, LogRow, StaleRow, ViewRow};
+use crate::codec::Malformed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, RecordKey, SpaceId};
+use crate::ledger::{self, Cursor};
+use crate::reconcile::Total;
+use crate::store::{Batch, KeyRange, Order, Snapshot, StoreError, Table, Visit, Write, prefix_end};
+
+/// The tables as one writer or reader sees them.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    snapshot: &'a dyn Snapshot,
+    batch: Option<&'a Batch>,
+}
+
+impl<'a> Rows<'a> {
+    /// What is committed.
+    pub fn new(snapshot: &'a dyn Snapshot) -> Self {
+        Self {
+            snapshot,
+            batch: None,
+        }
+    }
+
+    /// What will be committed once `batch` is.
+    pub(super) fn with(snapshot: &'a dyn Snapshot, batch: &'a Batch) -> Self {
+        Self {
+            snapshot,
+            batch: Some(batch),
+        }
+    }
+
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.batch.and_then(|it| it.get(table, key)) {
+            Some(Write::Put(value)) => Ok(Some(value.to_vec())),
+            Some(Write::Remove) => Ok(None),
+            None => self.snapshot.get(table, key),
+        }
+    }
+
+    fn row<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        decode: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<Option<T>> {
+        let Some(row) = self.get(table, key)? else {
+            return Ok(None);
+        };
+        decode(&row)
+            .map(Some)
+            .map_err(|error| damaged(table, &error))
+    }
+
+    /// Shows the rows of a range until `visit` breaks.
+    pub(super) fn scan(
+        &self,
+        table: Table,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(batch) = self.batch else {
+            return self.snapshot.scan(table, range, order, visit);
+        };
+        let mut writes: Vec<_> = batch.range(table, range.start, range.end).collect();
+        if order == Order::Ascending {
+            writes.reverse();
+        }
+        // `writes` is a stack now: the next one in scan order is last.
+        let mut broken = false;
+        self.snapshot.scan(table, range, order, &mut |key, value| {
+            while let Some((at, write)) = writes.last().copied() {
+                let before = if order == Order::Ascending {
+                    at < key
+                } else {
+                    at > key
+                };
+                if !before && at != key {
+                    break;
+                }
+                writes.pop();
+                let flow = match write {
+                    Write::Put(value) => visit(at, value),
+                    Write::Remove => ControlFlow::Continue(()),
+                };
+                broken |= flow.is_break();
+                if flow.is_break() || at == key {
+                    return flow;
+                }
+            }
+            let flow = visit(key, value);
+            broken |= flow.is_break();
+            flow
+        })?;
+        while let (false, Some((at, write))) = (broken, writes.pop()) {
+            if let Write::Put(value) = write {
+                broken = visit(at, value).is_break();
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the rows whose key starts with `prefix`, in order.
+    pub(super) fn prefix(&self, table: Table, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        let end = prefix_end(prefix);
+        let range = KeyRange {
+            start: prefix,
+            end: end.as_deref(),
+        };
+        Ok(self.scan(table, range, Order::Ascending, visit)?)
+    }
+
+    /// The local number of a collection, or of a space; `None` if nothing of it is here.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn number(
+        &self,
+        space: SpaceId,
+        collection: Option<&CollectionId>,
+    ) -> Result<Option<Number>> {
+        let key = keys::collection(space, collection);
+        self.row(Table::Collections, &key, |row| {
+            let mut reader = crate::codec::Reader::new(row);
+            Ok(Number(reader.u32("collection number")?))
+        })
+    }
+
+    /// Where a record stands; `None` if nothing of its collection is here.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn slot(&self, key: &RecordKey) -> Result<Option<Slot>> {
+        let number = self.number(key.space, Some(&key.collection))?;
+        Ok(number.map(|collection| Slot {
+            collection,
+            record: key.record,
+        }))
+    }
+
+    /// What is known of a record without its history.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn header(&self, slot: Slot) -> Result<Option<Header>> {
+        self.row(Table::Records, &slot.key(), Header::decode)
+    }
+
+    /// A record's materialised value.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn view(&self, slot: Slot) -> Result<Option<ViewRow>> {
+        self.row(Table::Views, &slot.key(), ViewRow::decode)
+    }
+
+    /// Shows the views of a collection in order of record ids, until `visit` breaks.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a row is damaged.
+    pub fn views(
+        &self,
+        collection: Number,
+        visit: &mut dyn FnMut(RecordId, ViewRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut fault = None;
+        self.prefix(Table::Views, &keys::total(collection), &mut |key, row| {
+            let mut reader = crate::codec::Reader::new(key);
+            let view = Slot::read(&mut reader).and_then(|slot| Ok((slot, ViewRow::decode(row)?)));
+            match view {
+                Ok((slot, view)) => visit(slot.record, view),
+                Err(error) => {
+                    fault = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        fault.map_or(Ok(()), |it| Err(damaged(Table::Views, &it)))
+    }
+
+    pub(super) fn stale(&self, slot: Slot) -> Result<Option<StaleRow>> {
+        self.row(Table::Stale, &slot.key(), StaleRow::decode)
+    }
+
+    pub(super) fn total(&self, collection: Number) -> Result<Total> {
+        let total = self.row(Table::Tree, &keys::total(collection), rows::decode_total)?;
+        Ok(total.unwrap_or_default())
+    }
+
+    pub(super) fn log_row(&self, space: Number, lsn: Lsn) -> Result<Option<LogRow>> {
+        self.row(Table::Log, &keys::log(space, lsn), LogRow::decode)
+    }
+
+    pub(super) fn last_lsn(&self, space: Number) -> Result<Lsn> {
+        let prefix = space.0.to_be_bytes();
+        let end = prefix_end(&prefix);
+        let range = KeyRange {
+            start: &prefix,
+            end: end.as_deref(),
+        };
+        let mut last = Lsn(0);
+        self.scan(Table::Log, range, Order::Descending, &mut |key, _| {
+            let mut reader = crate::codec::Reader::new(key);
+            let read = reader.u32("space").and_then(|_| reader.u64("lsn"));
+            last = Lsn(read.unwrap_or(0));
+            ControlFlow::Break(())
+        })?;
+        Ok(last)
+    }
+
+    pub(super) fn cursor(
+        &self,
+        store: crate::id::StoreId,
+        space: SpaceId,
+    ) -> Result<Option<Cursor>> {
+        self.row(
+            Table::Cursors,
+            &ledger::cursor_key(store, space),
+            Cursor::decode,
+        )
+    }
+
+    pub(super) fn quarantined(
+        &self,
+        slot: Slot,
+        hash: &ChangeHash,
+    ) -> Result<Option<QuarantineRow>> {
+        self.row(Table::Quarantine, &slot.change(hash), QuarantineRow::decode)
+    }
+
+    pub(super) fn block(&self, slot: Slot, block: u32) -> Result<Vec<u8>> {
+        Ok(self
+            .get(Table::Graph, &slot.block(block))?
+            .unwrap_or_default())
+    }
+
+    /// The record's whole change graph.
+    ///
+    /// # Errors
+    /// When the store can't be read, or the graph does not agree with the header.
+    pub fn graph(&self, slot: Slot, header: &Header) -> Result<Graph> {
+        let mut graph = Graph::default();
+        if header.changes > 0 {
+            for block in 0..=block_of(header.changes - 1) {
+                let bytes = self.block(slot, block)?;
+                graph
+                    .read_block(&bytes)
+                    .map_err(|error| damaged(Table::Graph, &error))?;
+            }
+        }
+        if graph.len() != header.changes {
+            let found = format!("{} of {} changes of a record", graph.len(), header.changes);
+            return Err(damaged(Table::Graph, &found));
+        }
+        Ok(graph)
+    }
+}
+
+/// A row that does not read as it was written.
+pub(super) fn damaged(table: Table, detail: &dyn std::fmt::Display) -> Error {
+    let message = format!(
+        "table {} of the store is damaged: {detail}; restore a backup, or sync into a new file",
+        table.name()
+    );
+    Error::new(ErrorKind::StoreCorrupt, message)
+}

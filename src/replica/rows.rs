@@ -1,0 +1,242 @@
+//! The values of every table: one type per row, written and read with [`crate::codec`].
+
+use bytes::Bytes;
+
+use super::keys::Slot;
+use crate::codec::{Malformed, Problem, Reader, Writer};
+use crate::id::{ActorId, ChangeHash, CorrelationId, Heads, Lsn, RecordId, StoreId};
+use crate::limits;
+use crate::reconcile::{Element, LogEntry, RangeKey, Total};
+
+/// A head of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The change.
+    pub hash: ChangeHash,
+    /// Its position among the record's changes.
+    pub position: u32,
+    /// Its time field, in seconds; negative times count as 0.
+    pub time: u64,
+    /// Largest operation counter up to and with it.
+    pub max_op: u64,
+}
+
+/// What is known of a record without reading its history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Its heads, by hash.
+    pub heads: Vec<Head>,
+    /// Number of changes.
+    pub changes: u32,
+    /// Bytes of all changes.
+    pub bytes: u64,
+    /// Where its newest change is in the space's log.
+    pub lsn: Lsn,
+    /// Its writers in the order of their first change, with their last sequence number.
+    pub actors: Vec<(ActorId, u64)>,
+}
+
+impl Header {
+    /// The hashes of its heads.
+    pub fn hashes(&self) -> Heads {
+        self.heads.iter().map(|it| it.hash).collect()
+    }
+
+    /// The key under which its element stands.
+    pub fn element_key(&self, record: RecordId) -> RangeKey {
+        let time = self.heads.iter().map(|it| it.time).max().unwrap_or(0);
+        RangeKey { time, record }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.count(self.heads.len());
+        for head in &self.heads {
+            writer
+                .raw(head.hash.as_bytes())
+                .varint(head.position.into());
+            writer.varint(head.time).varint(head.max_op);
+        }
+        writer.varint(self.changes.into()).varint(self.bytes);
+        writer.varint(self.lsn.0).count(self.actors.len());
+        for (actor, seq) in &self.actors {
+            writer.bytes(actor.as_bytes()).varint(*seq);
+        }
+        writer.finish()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let mut header = Self::default();
+        for _ in 0..reader.count(bytes.len(), "heads")? {
+            let hash = ChangeHash::from_bytes(reader.array("head")?);
+            let position = position(&mut reader)?;
+            let time = reader.varint("head time")?;
+            let max_op = reader.varint("head operation")?;
+            header.heads.push(Head {
+                hash,
+                position,
+                time,
+                max_op,
+            });
+        }
+        header.changes = position(&mut reader)?;
+        header.bytes = reader.varint("record bytes")?;
+        header.lsn = Lsn(reader.varint("record lsn")?);
+        for _ in 0..reader.count(bytes.len(), "actors")? {
+            let actor = reader.bytes(limits::ACTOR_BYTES_MAX, "actor")?.to_vec();
+            header
+                .actors
+                .push((ActorId::from_bytes(actor), reader.varint("actor seq")?));
+        }
+        reader.finish("record header")?;
+        Ok(header)
+    }
+}
+
+pub(super) fn position(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
+    let value = reader.varint("position")?;
+    u32::try_from(value).map_err(|_wide| reader.error("position", Problem::Unexpected(value)))
+}
+
+/// A change in the log, its record still under the local number.
+#[derive(Clone, Debug)]
+pub(super) struct LogRow {
+    pub slot: Slot,
+    pub origin: StoreId,
+    pub correlation: CorrelationId,
+    pub actor: ActorId,
+    pub bytes: Bytes,
+}
+
+impl LogRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(self.bytes.len() + 64);
+        writer
+            .u32(self.slot.collection.0)
+            .raw(self.slot.record.as_bytes());
+        writer.raw(self.origin.as_bytes()).u64(self.correlation.0);
+        writer.bytes(self.actor.as_bytes()).raw(&self.bytes);
+        writer.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(row);
+        let slot = Slot::read(&mut reader)?;
+        let origin = StoreId::from_bytes(reader.array("origin")?);
+        let correlation = CorrelationId(reader.u64("correlation")?);
+        let actor = reader.bytes(limits::ACTOR_BYTES_MAX, "actor")?.to_vec();
+        let bytes = reader.take(reader.remaining(), "change")?;
+        Ok(Self {
+            slot,
+            origin,
+            correlation,
+            actor: ActorId::from_bytes(actor),
+            bytes: Bytes::copy_from_slice(bytes),
+        })
+    }
+
+    pub(super) fn entry(self, lsn: Lsn, key: crate::id::RecordKey) -> LogEntry {
+        let Self {
+            origin,
+            correlation,
+            actor,
+            bytes,
+            ..
+        } = self;
+        LogEntry {
+            lsn,
+            key,
+            origin,
+            actor,
+            correlation,
+            bytes,
+        }
+    }
+}
+
+/// A record's materialised value and the heads it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewRow {
+    /// The heads.
+    pub heads: Heads,
+    /// The value, as `doc::Value` encodes it.
+    pub value: Vec<u8>,
+}
+
+impl ViewRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(self.value.len() + 40);
+        heads(&mut writer, &self.heads).raw(&self.value);
+        writer.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(row);
+        let heads = read_heads(&mut reader)?;
+        let value = reader.take(reader.remaining(), "view")?.to_vec();
+        Ok(Self { heads, value })
+    }
+}
+
+fn heads<'a>(writer: &'a mut Writer, heads: &Heads) -> &'a mut Writer {
+    writer.count(heads.as_slice().len());
+    for head in heads.as_slice() {
+        writer.raw(head.as_bytes());
+    }
+    writer
+}
+
+fn read_heads(reader: &mut Reader<'_>) -> Result<Heads, Malformed> {
+    let count = reader.count(reader.remaining() / 32, "heads")?;
+    (0..count)
+        .map(|_| Ok(ChangeHash::from_bytes(reader.array("head")?)))
+        .collect()
+}
+
+/// Why a record's view is behind: what came last, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StaleRow {
+    pub origin: StoreId,
+    pub correlation: CorrelationId,
+}
+
+impl StaleRow {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.raw(self.origin.as_bytes()).u64(self.correlation.0);
+        writer.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(row);
+        let origin = StoreId::from_bytes(reader.array("origin")?);
+        let correlation = CorrelationId(reader.u64("correlation")?);
+        reader.finish("stale row")?;
+        Ok(Self {
+            origin,
+            correlation,
+        })
+    }
+}
+
+pub(super) fn encode_total(total: &Total) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.varint(total.count).raw(&total.sum);
+    writer.finish()
+}
+
+pub(super) fn decode_total(row: &[u8]) -> Result<Total, Malformed> {
+    let mut reader = Reader::new(row);
+    let count = reader.varint("count")?;
+    let sum = reader.array("sum")?;
+    reader.finish("total")?;
+    Ok(Total { count, sum })
+}
+
+pub(super) fn decode_element(row: &[u8]) -> Result<Element, Malformed> {
+    let mut reader = Reader::new(row);
+    let element = Element::from_bytes(reader.array("element")?);
+    reader.finish("element")?;
+    Ok(element)
+}

@@ -1,0 +1,484 @@
+//! What a session sends, most urgent first: acknowledgements and credit, walks and requests, live
+//! edits, bulk, and when all is quiet the comparison of roots.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::space::{RecordPush, SpaceLink};
+use super::{Credit, Output, Peer, Session};
+use crate::access::Role;
+use crate::error::Result;
+use crate::id::{ActorId, CorrelationId, Lsn, RecordKey, SpaceId};
+use crate::limits;
+use crate::reconcile::{Inventory, LogEntry, Push, Span, Step, Upper, WalkItem, respond, start};
+use crate::time::Instant;
+use crate::wire::{
+    ByeReason, ChangeGroup, Changes, Class, Message, Walk, Want, WantRecord, encode,
+};
+
+/// A frame of changes while it is being filled.
+#[derive(Debug)]
+struct Filling {
+    groups: Vec<ChangeGroup>,
+    /// Where the group of a record is that can still take changes.
+    open: BTreeMap<RecordKey, usize>,
+    bytes: usize,
+}
+
+impl Filling {
+    const fn new() -> Self {
+        Self {
+            groups: Vec::new(),
+            open: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= limits::FRAME_BYTES_TARGET
+            || self.groups.len() >= limits::GROUPS_PER_FRAME_FILL
+    }
+
+    fn push(&mut self, entry: LogEntry, correlation: CorrelationId) {
+        self.bytes += entry.bytes.len() + limits::GROUP_OVERHEAD_BYTES;
+        let at = self.open.get(&entry.key).copied();
+        let group = at.and_then(|it| self.groups.get_mut(it));
+        match group.filter(|it| it.correlation == correlation) {
+            Some(group) => group.changes.push(entry.bytes),
+            None => {
+                self.open.insert(entry.key.clone(), self.groups.len());
+                self.groups.push(ChangeGroup {
+                    collection: entry.key.collection,
+                    record: entry.key.record,
+                    correlation,
+                    done: false,
+                    changes: vec![entry.bytes],
+                });
+            }
+        }
+    }
+
+    /// Marks that all changes of the record that are to come have come.
+    fn done(&mut self, key: &RecordKey) {
+        let at = self.open.remove(key);
+        if let Some(group) = at.and_then(|it| self.groups.get_mut(it)) {
+            group.done = true;
+            return;
+        }
+        self.bytes += limits::GROUP_OVERHEAD_BYTES;
+        self.groups.push(ChangeGroup {
+            collection: key.collection.clone(),
+            record: key.record,
+            correlation: CorrelationId::default(),
+            done: true,
+            changes: Vec::new(),
+        });
+    }
+}
+
+impl Session {
+    /// Queues the next thing to send, if there is any.
+    pub(super) fn compose(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        inventory: &dyn Inventory,
+    ) -> Result<()> {
+        self.acknowledge();
+        if let Some((live, bulk)) = self.credit.grant() {
+            self.send(&Message::Credit { live, bulk });
+        }
+        if !self.queue.is_empty() {
+            return Ok(());
+        }
+        let spaces = self.served();
+        for space in &spaces {
+            if self.reconcile(now, *space, inventory)? {
+                return Ok(());
+            }
+        }
+        for class in [Class::Live, Class::Bulk] {
+            for space in &spaces {
+                if self.credit.allows(class) && self.changes_of(class, peer, *space, inventory)? {
+                    self.turn = self.turn.wrapping_add(1);
+                    return Ok(());
+                }
+            }
+        }
+        let mut all_idle = true;
+        for space in &spaces {
+            all_idle &= self.quiet(now, *space, inventory)?;
+            if !self.queue.is_empty() {
+                return Ok(());
+            }
+        }
+        if self.finishing && all_idle {
+            self.leave(ByeReason::Shutdown);
+        }
+        Ok(())
+    }
+
+    /// Acknowledges what the last commit made durable, once per space.
+    fn acknowledge(&mut self) {
+        let due = self.spaces.values_mut().filter(|it| it.ack_due);
+        let acks: Vec<_> = due
+            .map(|link| {
+                link.ack_due = false;
+                Message::Ack {
+                    space: link.space(),
+                    lsn: link.cursor().received,
+                }
+            })
+            .collect();
+        acks.iter().for_each(|ack| self.send(ack));
+    }
+
+    /// The active spaces, another one first each time.
+    fn served(&self) -> Vec<SpaceId> {
+        let active = self.spaces.values().filter(|it| it.is_active());
+        let mut spaces: Vec<_> = active.map(SpaceLink::space).collect();
+        if !spaces.is_empty() {
+            let by = self.turn % spaces.len();
+            spaces.rotate_left(by);
+        }
+        spaces
+    }
+
+    /// Sends a step of a walk, or a request; says whether it did.
+    fn reconcile(
+        &mut self,
+        now: Instant,
+        space: SpaceId,
+        inventory: &dyn Inventory,
+    ) -> Result<bool> {
+        let is_dialer = self.config.role == Role::Dialer;
+        let Some(link) = self.spaces.get_mut(&space) else {
+            return Ok(false);
+        };
+        let message = if !link.wants.is_empty() {
+            Some(Message::Want(next_want(link, inventory)?))
+        } else if link.start_walk && link.walking.is_none() {
+            link.start_walk = false;
+            link.progress = now;
+            Some(Message::Walk(first_walk(link, is_dialer, inventory)?))
+        } else if link.pushes.len() < limits::PUSH_QUEUE_MAX / 2
+            && link.open_wants.len() < limits::OPEN_WANTS_MAX
+            && let Some(walk) = link.walks.pop_front()
+        {
+            link.progress = now;
+            next_walk(link, &walk, inventory)?.map(Message::Walk)
+        } else {
+            None
+        };
+        let Some(message) = message else {
+            return Ok(false);
+        };
+        self.send(&message);
+        Ok(true)
+    }
+
+    /// Sends a frame of changes of one flow; says whether it did.
+    fn changes_of(
+        &mut self,
+        class: Class,
+        peer: Peer,
+        space: SpaceId,
+        inventory: &dyn Inventory,
+    ) -> Result<bool> {
+        let Some(link) = self.spaces.get_mut(&space) else {
+            return Ok(false);
+        };
+        let filling = match class {
+            Class::Live => live(link, peer, inventory)?,
+            Class::Bulk if link.backlog.is_some() => backlog(link, peer, inventory)?,
+            Class::Bulk => pushed(link, inventory)?,
+        };
+        if filling.groups.is_empty() {
+            return Ok(false);
+        }
+        let upto = match (link.backlog, link.can_mark()) {
+            (Some((after, _)), _) if class == Class::Bulk => after,
+            (None, true) => link.live,
+            _ => Lsn(0),
+        };
+        link.stirred = true;
+        // Only an `upto` that reaches `live` covers what was sent as live before it.
+        link.unmarked = if link.can_mark() {
+            false
+        } else {
+            link.unmarked || upto == Lsn(0)
+        };
+        link.announced = link.announced.max(upto);
+        let groups = filling.groups;
+        let cause = groups
+            .first()
+            .map(|it| it.correlation)
+            .filter(|it| it.0 != 0);
+        let changes = Changes {
+            space,
+            class,
+            upto,
+            groups,
+        };
+        self.credit.sent(class, Credit::cost(&changes));
+        let cause = cause.unwrap_or(self.config.correlation);
+        self.queue
+            .push_back(Output::Send(encode(cause, &Message::Changes(changes))));
+        Ok(true)
+    }
+
+    /// Nothing to send in this space: tell how far that is, and compare. Says whether the peer has
+    /// acknowledged everything.
+    fn quiet(&mut self, now: Instant, space: SpaceId, inventory: &dyn Inventory) -> Result<bool> {
+        let Some(link) = self.spaces.get_mut(&space) else {
+            return Ok(true);
+        };
+        if link.owes_walk && link.walks_done > 0 && link.is_walk_settled() {
+            link.owes_walk = false;
+        }
+        let lsn = inventory.lsn(space)?;
+        if link.can_mark() && link.live == lsn {
+            if link.unmarked {
+                let upto = link.live;
+                link.unmarked = false;
+                link.announced = upto;
+                let mark = Changes {
+                    space,
+                    class: Class::Live,
+                    upto,
+                    groups: Vec::new(),
+                };
+                self.send(&Message::Changes(mark));
+                return Ok(false);
+            }
+            if link.announced == link.cursor().acked && link.announced < lsn {
+                // All since then came from the peer itself, or does not concern it.
+                link.settle(lsn);
+                self.queue.push_back(Output::Acked { space, lsn });
+                return Ok(false);
+            }
+        }
+        let is_idle = link.is_idle(lsn);
+        if is_idle && link.root_due {
+            link.root_sent(now);
+            let root = link.root(inventory)?;
+            self.send(&Message::Root { space, root, lsn });
+        }
+        Ok(is_idle)
+    }
+}
+
+fn next_want(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Want> {
+    let mut records = Vec::new();
+    let mut hashes = 0;
+    while hashes < limits::WANT_HASHES_MAX
+        && let Some(key) = link.wants.pop_front()
+    {
+        let have = inventory.samples(&key)?;
+        hashes += have.len() + 1;
+        records.push(WantRecord {
+            collection: key.collection,
+            record: key.record,
+            have,
+        });
+    }
+    Ok(Want {
+        space: link.space(),
+        records,
+    })
+}
+
+fn first_walk(link: &mut SpaceLink, is_dialer: bool, inventory: &dyn Inventory) -> Result<Walk> {
+    let collections = start(inventory, link.space(), &link.collections(inventory)?)?;
+    // Numbers tell the walks of both sides apart.
+    let id = link.walks_done * 2 + u64::from(is_dialer);
+    link.walking = Some(id);
+    Ok(Walk {
+        space: link.space(),
+        id,
+        round: 0,
+        collections,
+    })
+}
+
+fn next_walk(link: &mut SpaceLink, walk: &Walk, inventory: &dyn Inventory) -> Result<Option<Walk>> {
+    let is_end = walk.collections.is_empty() && walk.round > 0;
+    let added = if walk.round == 0 {
+        link.collections(inventory)?
+    } else {
+        Vec::new()
+    };
+    let Step { reply, push, want } = respond(inventory, link.space(), &walk.collections, &added)?;
+    link.pushes.extend(push);
+    for key in want {
+        link.ask(key);
+    }
+    if reply.is_empty() {
+        link.walks_done += 1;
+        link.walking = link.walking.filter(|it| *it != walk.id);
+    }
+    if is_end {
+        return Ok(None);
+    }
+    let round = walk.round.saturating_add(1);
+    Ok(Some(Walk {
+        space: link.space(),
+        id: walk.id,
+        round,
+        collections: reply,
+    }))
+}
+
+/// Commits since they were last looked at.
+fn live(link: &mut SpaceLink, peer: Peer, inventory: &dyn Inventory) -> Result<Filling> {
+    let end = inventory.lsn(link.space())?;
+    if link.live >= end {
+        return Ok(Filling::new());
+    }
+    let (filling, reached) = from_log(link, peer, (link.live, end), Class::Live, inventory)?;
+    link.live = reached;
+    Ok(filling)
+}
+
+/// Commits from before the session that the peer's cursor does not cover.
+fn backlog(link: &mut SpaceLink, peer: Peer, inventory: &dyn Inventory) -> Result<Filling> {
+    let Some((after, end)) = link.backlog else {
+        return Ok(Filling::new());
+    };
+    let (filling, reached) = from_log(link, peer, (after, end), Class::Bulk, inventory)?;
+    link.backlog = (reached < end).then_some((reached, end));
+    Ok(filling)
+}
+
+fn from_log(
+    link: &SpaceLink,
+    peer: Peer,
+    (after, end): (Lsn, Lsn),
+    class: Class,
+    inventory: &dyn Inventory,
+) -> Result<(Filling, Lsn)> {
+    let mut filling = Filling::new();
+    let mut reached = after;
+    let mut author: Option<(RecordKey, ActorId)> = None;
+    inventory.log(link.space(), after, &mut |entry| {
+        if entry.lsn > end || filling.is_full() {
+            return ControlFlow::Break(());
+        }
+        reached = entry.lsn;
+        if author.as_ref().is_none_or(|(key, _)| *key != entry.key) {
+            let actor = ActorId::of(peer.store, &entry.key);
+            author = Some((entry.key.clone(), actor));
+        }
+        // No echo: neither to whom it came from, nor by a detour to who wrote it.
+        let is_theirs = entry.origin == peer.store
+            || author
+                .as_ref()
+                .is_some_and(|(_, actor)| *actor == entry.actor);
+        if !is_theirs && link.covers(&entry.key.collection) {
+            let correlation = match class {
+                Class::Live => entry.correlation,
+                Class::Bulk => CorrelationId::default(),
+            };
+            filling.push(entry, correlation);
+        }
+        ControlFlow::Continue(())
+    })?;
+    // Trimmed or foreign numbers at the end leave no row to see.
+    let reached = if filling.is_full() { reached } else { end };
+    Ok((filling, reached))
+}
+
+/// What walks found, and what the peer asked for.
+fn pushed(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Filling> {
+    let mut filling = Filling::new();
+    while !filling.is_full() {
+        if let Some(mut record) = link.current.take() {
+            fill_record(&mut record, &mut filling, inventory)?;
+            if record.pieces.is_empty() {
+                filling.done(&record.key);
+            } else {
+                link.current = Some(record);
+            }
+            continue;
+        }
+        match link.pushes.pop_front() {
+            Some(Push::Record { key, known }) => {
+                let pieces = inventory.lacking(&key, &known)?.into();
+                link.current = Some(RecordPush { key, pieces });
+            }
+            Some(Push::Range { .. }) if link.open_wants.len() >= limits::OPEN_WANTS_MAX => break,
+            Some(range @ Push::Range { .. }) => expand(link, range, inventory)?,
+            None => break,
+        }
+    }
+    Ok(filling)
+}
+
+fn fill_record(
+    record: &mut RecordPush,
+    filling: &mut Filling,
+    inventory: &dyn Inventory,
+) -> Result<()> {
+    while !filling.is_full()
+        && let Some(piece) = record.pieces.pop_front()
+    {
+        if let Some(entry) = inventory.entry(record.key.space, piece.lsn)? {
+            filling.push(entry, CorrelationId::default());
+        }
+    }
+    Ok(())
+}
+
+/// Takes the next records of a range: sends what is small or surely missing, offers the rest.
+fn expand(link: &mut SpaceLink, range: Push, inventory: &dyn Inventory) -> Result<()> {
+    let Push::Range {
+        collection,
+        span,
+        listed,
+        empty,
+    } = range
+    else {
+        return Ok(());
+    };
+    let limit = limits::RANGE_RECORDS;
+    let items = inventory.items(link.space(), &collection, span, limit)?;
+    let rest = items
+        .last()
+        .filter(|_| items.len() == limit)
+        .map(WalkItem::key);
+    let mut records = Vec::new();
+    for item in items.iter().filter(|it| !listed.contains(&it.record)) {
+        let record = item.record;
+        let key = RecordKey {
+            space: link.space(),
+            collection: collection.clone(),
+            record,
+        };
+        if empty || inventory.weight(&key)? <= limits::PUSH_UNASKED_BYTES {
+            records.push(Push::Record {
+                key,
+                known: Vec::new(),
+            });
+        } else {
+            // The peer may have most of it at another place of the order: let it say.
+            link.ask(key);
+        }
+    }
+    if let Some(upper) = rest {
+        let span = Span {
+            lower: span.lower,
+            upper: Upper::Key(upper),
+        };
+        link.pushes.push_front(Push::Range {
+            collection,
+            span,
+            listed,
+            empty,
+        });
+    }
+    records
+        .into_iter()
+        .rev()
+        .for_each(|it| link.pushes.push_front(it));
+    Ok(())
+}

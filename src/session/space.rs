@@ -1,0 +1,355 @@
+//! One space on one link: what was sent, what is acknowledged, what a walk still owes.
+//!
+//! Sending keeps a place in the log and not a queue. `live` is the place up to which new commits
+//! were looked at. Older ones, from the cursor on, are the backlog and travel as bulk, so that new
+//! edits need not wait for them. Where there is no cursor to start from, a walk finds what to push.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{Fault, Verdict, fault};
+use crate::error::Result;
+use crate::id::{CollectionId, Lsn, RecordKey, SpaceId};
+use crate::ledger::Cursor;
+use crate::limits;
+use crate::reconcile::{Inventory, Piece, Push, Span, Summary, Total};
+use crate::time::{Instant, WallTime};
+use crate::wire::{ErrorCode, RefusedCode, Walk, Wanted};
+
+/// How one space stands on one link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpaceStatus {
+    /// The space.
+    pub space: SpaceId,
+    /// Both sides have opened it.
+    pub active: bool,
+    /// Why the peer does not open it.
+    pub refused: Option<RefusedCode>,
+    /// The peer holds our log up to here.
+    pub acked: Lsn,
+    /// We hold the peer's log up to here.
+    pub received: Lsn,
+    /// Whether differences are still being looked for.
+    pub walking: bool,
+    /// Records that are still to be pushed or were asked for.
+    pub pending_records: usize,
+}
+
+/// A record whose changes are being pushed.
+#[derive(Debug)]
+pub(super) struct RecordPush {
+    pub key: RecordKey,
+    pub pieces: VecDeque<Piece>,
+}
+
+/// One space on one link.
+#[derive(Debug)]
+pub(super) struct SpaceLink {
+    space: SpaceId,
+    ours: Wanted,
+    theirs: Option<Wanted>,
+    refused: Option<RefusedCode>,
+    /// What our `Open` said of having a cursor.
+    pub(super) resumed: bool,
+    cursor: Cursor,
+    unsaved: bool,
+
+    /// Bulk part of the log that is still to be sent: after the first, up to the second.
+    pub(super) backlog: Option<(Lsn, Lsn)>,
+    /// Where new commits were looked at.
+    pub(super) live: Lsn,
+    /// The last `upto` that the peer was sent, or need not be sent.
+    pub(super) announced: Lsn,
+    /// Changes were sent since that no `upto` covers.
+    pub(super) unmarked: bool,
+    /// No place to start from is known: a walk has to end before anything is announced.
+    pub(super) owes_walk: bool,
+
+    pub(super) start_walk: bool,
+    pub(super) walking: Option<u64>,
+    pub(super) walks: VecDeque<Walk>,
+    pub(super) walks_done: u64,
+    pub(super) pushes: VecDeque<Push>,
+    pub(super) current: Option<RecordPush>,
+    pub(super) wants: VecDeque<RecordKey>,
+    pub(super) open_wants: BTreeSet<RecordKey>,
+
+    pub(super) ack_due: bool,
+    /// Compare roots once all is quiet.
+    pub(super) root_due: bool,
+    /// Something was sent or received since roots were compared.
+    pub(super) stirred: bool,
+    root_at: Instant,
+    /// No walk by a differing root before this.
+    pub(super) repair_at: Instant,
+    pub(super) repairs: u32,
+    waiting: BTreeSet<RecordKey>,
+    ask_at: Option<Instant>,
+    pub(super) progress: Instant,
+}
+
+impl SpaceLink {
+    pub(super) fn new(space: SpaceId, ours: Wanted, cursor: Option<Cursor>, now: Instant) -> Self {
+        Self {
+            space,
+            ours,
+            theirs: None,
+            refused: None,
+            resumed: cursor.is_some(),
+            cursor: cursor.unwrap_or_default(),
+            unsaved: false,
+            backlog: None,
+            live: Lsn(0),
+            announced: Lsn(0),
+            unmarked: false,
+            owes_walk: false,
+            start_walk: false,
+            walking: None,
+            walks: VecDeque::new(),
+            walks_done: 0,
+            pushes: VecDeque::new(),
+            current: None,
+            wants: VecDeque::new(),
+            open_wants: BTreeSet::new(),
+            ack_due: false,
+            root_due: false,
+            stirred: false,
+            root_at: now,
+            repair_at: now,
+            repairs: 0,
+            waiting: BTreeSet::new(),
+            ask_at: None,
+            progress: now,
+        }
+    }
+
+    pub(super) const fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    pub(super) const fn ours(&self) -> &Wanted {
+        &self.ours
+    }
+
+    pub(super) const fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    pub(super) const fn is_active(&self) -> bool {
+        self.theirs.is_some()
+    }
+
+    pub(super) fn refuse(&mut self, code: RefusedCode) {
+        self.refused = Some(code);
+    }
+
+    /// Whether both sides want the collection: only these are spoken of.
+    pub(super) fn covers(&self, collection: &CollectionId) -> bool {
+        self.ours.includes(collection)
+            && self
+                .theirs
+                .as_ref()
+                .is_none_or(|it| it.includes(collection))
+    }
+
+    /// Identifies what both sides want, so that a cursor is not taken for more than it covers.
+    fn coverage(&self) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 coverage");
+        for side in [Some(&self.ours), self.theirs.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            if let Wanted::Only(names) = side {
+                for name in names.iter().filter(|it| self.covers(it)) {
+                    hasher.update(name.as_str().as_bytes()).update(b"\0");
+                }
+                break;
+            }
+        }
+        let mut digest = [0; 16];
+        hasher.finalize_xof().fill(&mut digest);
+        digest
+    }
+
+    /// Both sides have opened the space: decide where sending starts.
+    pub(super) fn activate(
+        &mut self,
+        theirs: crate::wire::Open,
+        is_dialer: bool,
+        inventory: &dyn Inventory,
+    ) -> Result<()> {
+        let same_want = theirs.want == self.ours;
+        self.theirs = Some(theirs.want);
+        let lsn = inventory.lsn(self.space)?;
+        self.live = lsn;
+        self.stirred = true;
+        let covered = self.cursor.want == self.coverage();
+        self.cursor.want = self.coverage();
+        // What the peer says it holds counts, unless it is more than there is: then this store
+        // was set back, and its numbers mean nothing.
+        let acked = self.cursor.acked.max(theirs.acked);
+        let known = self.resumed && covered && acked <= lsn;
+        if known && theirs.resume && same_want && theirs.root == self.root(inventory)? {
+            self.settle(lsn);
+            return Ok(());
+        }
+        self.root_due = true;
+        if known && lsn.0 - acked.0 <= limits::BACKLOG_PUSH_MAX {
+            self.settle(acked);
+            self.backlog = (acked < lsn).then_some((acked, lsn));
+        } else {
+            self.cursor.acked = Lsn(0);
+            self.owes_walk = true;
+        }
+        let anyone_walks = self.owes_walk || !theirs.resume;
+        // The dialer walks where either greeting says that there is no cursor. What only one side
+        // finds out on activation it starts itself.
+        let dialer_walks = !self.resumed || !theirs.resume;
+        self.start_walk = anyone_walks && if is_dialer { true } else { !dialer_walks };
+        Ok(())
+    }
+
+    /// The peer holds the log up to `lsn`.
+    pub(super) fn settle(&mut self, lsn: Lsn) {
+        self.unsaved |= self.cursor.acked != lsn;
+        self.cursor.acked = lsn;
+        self.announced = lsn;
+    }
+
+    /// Summary of what is here of what both sides want.
+    pub(super) fn root(&self, inventory: &dyn Inventory) -> Result<Summary> {
+        let mut total = Total::default();
+        for collection in self.collections(inventory)? {
+            total.merge(&inventory.total(self.space, &collection, Span::ALL)?);
+        }
+        Ok(total.summary())
+    }
+
+    pub(super) fn collections(&self, inventory: &dyn Inventory) -> Result<Vec<CollectionId>> {
+        let all = inventory.collections(self.space)?;
+        Ok(all.into_iter().filter(|it| self.covers(it)).collect())
+    }
+
+    /// Whether an `upto` may be announced: nothing older than `live` is still to be sent.
+    pub(super) fn can_mark(&self) -> bool {
+        self.is_active() && self.backlog.is_none() && !self.owes_walk
+    }
+
+    /// Whether a walk's findings are all dealt with.
+    pub(super) fn is_walk_settled(&self) -> bool {
+        self.walking.is_none()
+            && !self.start_walk
+            && self.walks.is_empty()
+            && self.pushes.is_empty()
+            && self.current.is_none()
+            && self.wants.is_empty()
+            && self.open_wants.is_empty()
+    }
+
+    /// Whether the peer has all there is and has said so.
+    pub(super) fn is_idle(&self, lsn: Lsn) -> bool {
+        self.can_mark()
+            && self.is_walk_settled()
+            && self.live == lsn
+            && self.announced == lsn
+            && self.cursor.acked == lsn
+    }
+
+    /// The peer acknowledges; says whether that is news.
+    pub(super) fn acknowledge(&mut self, lsn: Lsn) -> Verdict<bool> {
+        if lsn > self.announced {
+            let text = format!("acknowledged {lsn}, but only {} was sent", self.announced);
+            return fault(ErrorCode::FalseAck, text);
+        }
+        let is_news = lsn > self.cursor.acked;
+        if is_news {
+            self.cursor.acked = lsn;
+            self.unsaved = true;
+        }
+        Ok(is_news)
+    }
+
+    /// We hold the peer's log up to `lsn`, once this turn is committed.
+    pub(super) fn note_received(&mut self, lsn: Lsn) {
+        self.ack_due = true;
+        self.unsaved |= self.cursor.received != lsn;
+        self.cursor.received = lsn;
+    }
+
+    /// A change of this record waits for others: ask for them if they don't come by themselves.
+    pub(super) fn note_waiting(&mut self, key: RecordKey, now: Instant) {
+        if self.waiting.len() < limits::ASK_RECORDS_MAX {
+            self.waiting.insert(key);
+            self.ask_at = self.ask_at.or(Some(now + limits::ASK_AFTER));
+        }
+    }
+
+    pub(super) fn ask(&mut self, key: RecordKey) {
+        if self.open_wants.insert(key.clone()) {
+            self.wants.push_back(key);
+        }
+    }
+
+    pub(super) fn wake(&mut self, now: Instant) -> Verdict {
+        if self.ask_at.is_some_and(|at| now >= at) {
+            self.ask_at = None;
+            for key in std::mem::take(&mut self.waiting) {
+                self.ask(key);
+            }
+        }
+        if self.stirred && now >= self.root_at + limits::ROOT_EVERY {
+            self.root_due = true;
+        }
+        if self.is_waiting_for_peer() && now >= self.progress + limits::STALL_TIMEOUT {
+            let text = "differences were asked for and nothing came".to_owned();
+            return Err(Fault {
+                code: ErrorCode::Stalled,
+                text,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) const fn root_sent(&mut self, now: Instant) {
+        self.root_due = false;
+        self.stirred = false;
+        self.root_at = now;
+    }
+
+    fn is_waiting_for_peer(&self) -> bool {
+        self.walking.is_some() || !self.open_wants.is_empty()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let stall = self
+            .is_waiting_for_peer()
+            .then(|| self.progress + limits::STALL_TIMEOUT);
+        let root = (self.stirred && !self.root_due).then(|| self.root_at + limits::ROOT_EVERY);
+        [self.ask_at, stall, root].into_iter().flatten().min()
+    }
+
+    pub(super) const fn is_unsaved(&self) -> bool {
+        self.unsaved && !self.owes_walk
+    }
+
+    pub(super) fn take_unsaved(&mut self, wall: WallTime) -> Option<Cursor> {
+        if !self.is_unsaved() {
+            return None;
+        }
+        self.unsaved = false;
+        self.cursor.seen = wall;
+        Some(self.cursor.clone())
+    }
+
+    pub(super) fn status(&self) -> SpaceStatus {
+        SpaceStatus {
+            space: self.space,
+            active: self.is_active(),
+            refused: self.refused,
+            acked: self.cursor.acked,
+            received: self.cursor.received,
+            walking: self.owes_walk || self.walking.is_some(),
+            pending_records: self.pushes.len() + self.open_wants.len(),
+        }
+    }
+}
