@@ -14,8 +14,9 @@ pub const COLLECTIONS_MAX: u32 = 65_536;
 /// Longest actor id accepted in a change, in bytes. Automerge libraries use 16.
 pub const ACTOR_BYTES_MAX: usize = 64;
 
-/// Most parents of one change. A merge of more branches than this is not something people write.
-pub const CHANGE_DEPS_MAX: usize = 256;
+/// Most parents of one change. An edit joins all heads of its record, and Automerge names its
+/// author's last change besides, even where that is an ancestor of a head.
+pub const CHANGE_DEPS_MAX: usize = HEADS_MAX + 1;
 
 /// Longest message of a change, in bytes.
 pub const CHANGE_MESSAGE_BYTES_MAX: usize = 4 * 1024;
@@ -40,6 +41,18 @@ pub const HEADS_MAX: usize = 1_024;
 
 /// Largest saved Automerge document that may be imported, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Largest saved Automerge document after inflating, in bytes. Loading takes a few times that.
+pub const DOCUMENT_INFLATED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Most actors of a saved document.
+pub const DOCUMENT_ACTORS_MAX: usize = 65_536;
+
+/// Most changes of a saved document; a text of 105,000 characters typed one by one has 260,000.
+pub const DOCUMENT_CHANGES_MAX: u64 = 1 << 22;
+
+/// Most operations of a saved document; the same text has 182,000.
+pub const DOCUMENT_OPS_MAX: u64 = 1 << 24;
 
 /// Largest string, text or byte value of one field at capture, in bytes.
 pub const FIELD_BYTES_MAX: usize = 4 * 1024 * 1024;

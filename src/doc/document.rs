@@ -11,6 +11,7 @@ use super::edit::Edit;
 use super::fault::DocumentFault;
 use super::guard::guarded;
 use super::materialise;
+use super::saved;
 use super::value::Value;
 use crate::error::{Error, ErrorKind};
 use crate::id::{ActorId, ChangeHash, Heads};
@@ -25,8 +26,6 @@ const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
 
 /// Offset of the type byte in an Automerge chunk.
 const CHUNK_TYPE_AT: usize = 8;
-/// Type of a chunk that holds a whole document.
-const DOCUMENT: u8 = 0;
 
 /// What stands on a change besides its operations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,32 +48,42 @@ impl EditMeta {
 #[derive(Clone)]
 pub struct Document {
     inner: Automerge,
+    /// Bytes that were loaded, applied and written.
+    bytes: u64,
 }
 
 impl Document {
     /// An empty document that `actor` will write to.
     pub fn new(actor: &ActorId) -> Self {
         let inner = Automerge::new_with_encoding(ENCODING).with_actor(actor.as_bytes().into());
-        Self { inner }
+        Self { inner, bytes: 0 }
     }
 
     /// Loads a document that `actor` will write to from chunks of our own store, in causal order.
     /// The first may be a snapshot made by [`Document::save`], the rest are changes.
     ///
     /// # Errors
-    /// When Automerge can't load them, or parents are missing.
+    /// When Automerge can't load them, or parents are missing. That the heads are those which the
+    /// store has for the record is for the caller to check.
     pub fn load<'a>(
         actor: &ActorId,
         chunks: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, DocumentFault> {
         let mut document = Self::new(actor);
         let mut chunks = chunks.into_iter().peekable();
-        let is_snapshot = |chunk: &&[u8]| chunk.get(CHUNK_TYPE_AT) == Some(&DOCUMENT);
+        let is_snapshot = |chunk: &&[u8]| chunk.get(CHUNK_TYPE_AT) == Some(&saved::DOCUMENT);
         if let Some(snapshot) = chunks.next_if(is_snapshot) {
-            document.inner = load_saved(snapshot)?.with_actor(actor.as_bytes().into());
+            document = Self::from_saved(actor, snapshot)?;
         }
         document.take_in(chunks)?;
         Ok(document)
+    }
+
+    fn from_saved(actor: &ActorId, saved: &[u8]) -> Result<Self, DocumentFault> {
+        Ok(Self {
+            inner: load_saved(saved)?.with_actor(actor.as_bytes().into()),
+            bytes: wide(saved.len()),
+        })
     }
 
     /// Opens a document that someone else saved, and takes it apart into verified changes, in
@@ -84,13 +93,7 @@ impl Document {
     /// When it is too large, can't be loaded, misses parents, or holds a change that
     /// [`Change::verify`] refuses.
     pub fn open_saved(actor: &ActorId, saved: &[u8]) -> Result<(Self, Vec<Change>), DocumentFault> {
-        let max = limits::DOCUMENT_BYTES_MAX;
-        if saved.len() > max {
-            let bytes = saved.len();
-            return Err(DocumentFault::TooLarge { bytes, max });
-        }
-        let inner = load_saved(saved)?.with_actor(actor.as_bytes().into());
-        let document = Self { inner };
+        let document = Self::from_saved(actor, saved)?;
         document.nothing_waits()?;
         let changes = attempt("take apart a saved document", || {
             let changes = document.inner.get_changes(&[]);
@@ -125,9 +128,13 @@ impl Document {
         &mut self,
         changes: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), DocumentFault> {
+        let bytes = &mut self.bytes;
         super::scope::note_materialised();
         attempt("apply changes", || {
-            let parse = |bytes| automerge::Change::try_from(bytes).map_err(reason);
+            let parse = |chunk: &[u8]| {
+                *bytes = bytes.saturating_add(wide(chunk.len()));
+                automerge::Change::try_from(chunk).map_err(reason)
+            };
             let parsed = changes
                 .into_iter()
                 .map(parse)
@@ -167,10 +174,8 @@ impl Document {
     /// When Automerge can't reproduce the document; its changes must be kept then.
     pub fn save(&self) -> Result<Vec<u8>, DocumentFault> {
         let saved = attempt("save the document", || Ok(self.inner.save()))?;
-        let again = Self {
-            inner: load_saved(&saved)?,
-        };
-        if again.heads() != self.heads() {
+        let again = load_saved(&saved)?;
+        if again.get_heads() != self.inner.get_heads() {
             return Err(DocumentFault::HeadsMismatch);
         }
         Ok(saved)
@@ -192,11 +197,17 @@ impl Document {
         &self.inner
     }
 
+    #[cfg(test)]
+    pub(crate) fn hydrated<T: autosurgeon::Hydrate>(&self) -> T {
+        autosurgeon::hydrate(&self.inner).unwrap()
+    }
+
     /// About how many bytes of memory the document takes.
     pub fn size_hint(&self) -> u64 {
         let stats = self.inner.stats();
-        // Measured: an empty document, and what changes and operations add to it.
-        7_000 + stats.num_changes * 160 + stats.num_ops * 10
+        // Measured: an empty document, and what changes and operations add to it besides their
+        // content, of which the bytes are a fair guess.
+        7_000 + stats.num_changes * 160 + stats.num_ops * 10 + self.bytes
     }
 
     /// Edits the document in one transaction, which becomes one change; none if nothing differs.
@@ -207,13 +218,14 @@ impl Document {
     pub fn edit<R, E: From<Error>>(
         &mut self,
         meta: EditMeta,
-        work: impl FnOnce(&mut Edit<'_, '_>) -> Result<R, E>,
+        work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
     ) -> Result<(R, Option<Change>), E> {
         check_message(&meta)?;
         // Rolling back after a panic may panic again, so the edit runs on a copy.
         let mut copy = self.clone();
-        let mut transaction = copy.inner.transaction();
-        let result = guarded(|| work(&mut Edit::new(&mut transaction)));
+        let mut edit = Edit::new(copy.inner.transaction());
+        let result = guarded(|| work(&mut edit));
+        let transaction = edit.into_transaction();
         let result = match result.unwrap_or_else(|reason| Err(panicked(reason).into())) {
             Ok(result) => result,
             Err(error) => {
@@ -233,6 +245,7 @@ impl Document {
             return Err(panicked(missing).into());
         };
         let change = Change::verify(shortest_bytes(&mut change)).map_err(over_limit)?;
+        copy.bytes = copy.bytes.saturating_add(wide(change.bytes().len()));
         *self = copy;
         Ok((result, Some(change)))
     }
@@ -248,8 +261,13 @@ impl fmt::Debug for Document {
     }
 }
 
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
 fn load_saved(saved: &[u8]) -> Result<Automerge, DocumentFault> {
     super::scope::note_materialised();
+    saved::check(saved)?;
     attempt("load a saved document", || {
         let options = LoadOptions::new()
             .text_encoding(ENCODING)

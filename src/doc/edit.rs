@@ -1,6 +1,7 @@
 //! What can be done to a document inside one edit.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use automerge::transaction::{Transactable as _, Transaction};
 use automerge::{ObjId, ObjType, Prop, ROOT, ReadDoc as _};
@@ -11,6 +12,7 @@ use super::reconcile;
 use super::value::{PathStep, Value, show_path};
 use super::write::{Writer, map_to_automerge};
 use crate::error::{Error, ErrorKind};
+use crate::limits;
 use crate::time::WallTime;
 
 /// Root key whose presence says that the record is deleted; its value is when.
@@ -23,16 +25,12 @@ pub const DELETED_KEY: &str = "$deleted";
 /// increments it, whole numbers keep the kind that is there, lists change only where they differ.
 ///
 /// Positions in texts count Unicode scalar values (Rust's `char`), from 0.
-#[expect(
-    missing_debug_implementations,
-    reason = "it borrows a transaction under way, of which nothing may be shown"
-)]
-pub struct Edit<'a, 'd> {
-    writer: Writer<'a, 'd>,
+pub struct Edit<'d> {
+    writer: Writer<'d>,
 }
 
-impl<'a, 'd> Edit<'a, 'd> {
-    pub(super) const fn new(tx: &'a mut Transaction<'d>) -> Self {
+impl<'d> Edit<'d> {
+    pub(super) const fn new(tx: Transaction<'d>) -> Self {
         Self {
             writer: Writer {
                 tx,
@@ -40,6 +38,10 @@ impl<'a, 'd> Edit<'a, 'd> {
                 failure: None,
             },
         }
+    }
+
+    pub(super) fn into_transaction(self) -> Transaction<'d> {
+        self.writer.tx
     }
 
     /// What is at `path` now, if anything.
@@ -51,7 +53,7 @@ impl<'a, 'd> Edit<'a, 'd> {
             return Ok(None);
         };
         Ok(Some(materialise::value(
-            self.writer.tx,
+            &self.writer.tx,
             &place.0,
             &place.1,
         )?))
@@ -164,12 +166,12 @@ impl<'a, 'd> Edit<'a, 'd> {
             let message = format!("{place}: there is no text with {end} characters");
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
-        let text = self
-            .writer
-            .tx
-            .text(&obj)
-            .map_err(|it| self.writer.refused(it))?;
-        self.writer.check_size(text.len() + insert.len())?;
+        // A character has four bytes at most; only near the limit is the text worth counting.
+        if length.saturating_mul(4).saturating_add(insert.len()) > limits::FIELD_BYTES_MAX {
+            let text = self.writer.tx.text(&obj);
+            let text = text.map_err(|it| self.writer.refused(it))?;
+            self.writer.check_size(text.len() + insert.len())?;
+        }
         let delete = isize::try_from(delete).unwrap_or(isize::MAX);
         let spliced = self.writer.tx.splice_text(obj, position, delete, insert);
         spliced.map_err(|it| self.writer.refused(it))
@@ -249,6 +251,16 @@ impl<'a, 'd> Edit<'a, 'd> {
             Some((automerge::Value::Object(kind), id)) => Ok((kind, id)),
             _ => Err(nowhere(path)),
         }
+    }
+}
+
+impl fmt::Debug for Edit<'_> {
+    /// Shows nothing of the content, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operations = self.writer.tx.pending_ops();
+        f.debug_struct("Edit")
+            .field("operations", &operations)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,7 @@
 //! bytes from elsewhere is guarded: a panic becomes a [`DocumentFault`], and the document stays as
 //! it was. Positions in texts count Unicode scalar values, in every document of the process.
 
+mod bounded;
 pub mod change;
 pub mod document;
 pub mod edit;
@@ -14,6 +15,7 @@ pub mod inspect;
 mod lcs;
 mod materialise;
 mod reconcile;
+mod saved;
 mod scope;
 pub mod value;
 mod write;
@@ -29,5 +31,7 @@ pub use value::{Patch, PathStep, Value};
 /// Autosurgeon's traits name objects of a document by this.
 pub(crate) use automerge::ObjId;
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ use super::write::Writer;
 use crate::error::{Error, ErrorKind};
 
 /// Writes `value` to the root.
-pub(super) fn root<T: Reconcile>(writer: &mut Writer<'_, '_>, value: &T) -> Result<(), Error> {
+pub(super) fn root<T: Reconcile>(writer: &mut Writer<'_>, value: &T) -> Result<(), Error> {
     let heads = writer.tx.base_heads();
     let place = Place {
         writer,
@@ -75,13 +75,13 @@ enum Target {
     },
 }
 
-struct Place<'w, 'a, 'd> {
-    writer: &'w mut Writer<'a, 'd>,
+struct Place<'w, 'd> {
+    writer: &'w mut Writer<'d>,
     heads: &'w [automerge::ChangeHash],
     target: Target,
 }
 
-impl Place<'_, '_, '_> {
+impl Place<'_, '_> {
     fn scalar(&mut self, value: &Value) -> Result<(), Failure> {
         self.writer.check(value)?;
         match &self.target {
@@ -122,22 +122,22 @@ impl Place<'_, '_, '_> {
     }
 }
 
-impl<'a, 'd> Reconciler for Place<'_, 'a, 'd> {
+impl<'d> Reconciler for Place<'_, 'd> {
     type Error = Failure;
     type Map<'b>
-        = Entries<'b, 'a, 'd>
+        = Entries<'b, 'd>
     where
         Self: 'b;
     type Seq<'b>
-        = Elements<'b, 'a, 'd>
+        = Elements<'b, 'd>
     where
         Self: 'b;
     type Text<'b>
-        = Characters<'b, 'a, 'd>
+        = Characters<'b, 'd>
     where
         Self: 'b;
     type Counter<'b>
-        = Count<'b, 'a, 'd>
+        = Count<'b, 'd>
     where
         Self: 'b;
 
@@ -173,7 +173,7 @@ impl<'a, 'd> Reconciler for Place<'_, 'a, 'd> {
         self.scalar(&Value::Float(value))
     }
 
-    fn map(&mut self) -> Result<Entries<'_, 'a, 'd>, Failure> {
+    fn map(&mut self) -> Result<Entries<'_, 'd>, Failure> {
         let obj = self.object(ObjType::Map)?;
         let (writer, heads) = (&mut *self.writer, self.heads);
         let surplus = Vec::new();
@@ -185,19 +185,19 @@ impl<'a, 'd> Reconciler for Place<'_, 'a, 'd> {
         })
     }
 
-    fn seq(&mut self) -> Result<Elements<'_, 'a, 'd>, Failure> {
+    fn seq(&mut self) -> Result<Elements<'_, 'd>, Failure> {
         let obj = self.object(ObjType::List)?;
         let (writer, heads) = (&mut *self.writer, self.heads);
         Ok(Elements { writer, heads, obj })
     }
 
-    fn text(&mut self) -> Result<Characters<'_, 'a, 'd>, Failure> {
+    fn text(&mut self) -> Result<Characters<'_, 'd>, Failure> {
         let obj = self.object(ObjType::Text)?;
         let (writer, heads) = (&mut *self.writer, self.heads);
         Ok(Characters { writer, heads, obj })
     }
 
-    fn counter(&mut self) -> Result<Count<'_, 'a, 'd>, Failure> {
+    fn counter(&mut self) -> Result<Count<'_, 'd>, Failure> {
         Ok(Count(Place {
             writer: &mut *self.writer,
             heads: self.heads,
@@ -211,15 +211,15 @@ impl<'a, 'd> Reconciler for Place<'_, 'a, 'd> {
 }
 
 /// A map being written.
-struct Entries<'w, 'a, 'd> {
-    writer: &'w mut Writer<'a, 'd>,
+struct Entries<'w, 'd> {
+    writer: &'w mut Writer<'d>,
     heads: &'w [automerge::ChangeHash],
     obj: ObjId,
     /// Entries to remove at the end: autosurgeon names them in the order of a hash map.
     surplus: Vec<String>,
 }
 
-impl MapReconciler for Entries<'_, '_, '_> {
+impl MapReconciler for Entries<'_, '_> {
     type Error = Failure;
     type EntriesIter<'b>
         = Box<dyn Iterator<Item = (Cow<'b, str>, ValueRef<'b>)> + 'b>
@@ -273,11 +273,11 @@ impl MapReconciler for Entries<'_, '_, '_> {
         prop: P,
     ) -> Result<LoadKey<R::Key<'b>>, Failure> {
         let prop = autosurgeon::Prop::from(prop.as_ref());
-        R::hydrate_key(self.writer.tx, &self.obj, prop).map_err(key_failure)
+        R::hydrate_key(&self.writer.tx, &self.obj, prop).map_err(key_failure)
     }
 }
 
-impl Drop for Entries<'_, '_, '_> {
+impl Drop for Entries<'_, '_> {
     fn drop(&mut self) {
         self.surplus.sort_unstable();
         for key in std::mem::take(&mut self.surplus) {
@@ -290,13 +290,13 @@ impl Drop for Entries<'_, '_, '_> {
 }
 
 /// A list being written.
-struct Elements<'w, 'a, 'd> {
-    writer: &'w mut Writer<'a, 'd>,
+struct Elements<'w, 'd> {
+    writer: &'w mut Writer<'d>,
     heads: &'w [automerge::ChangeHash],
     obj: ObjId,
 }
 
-impl SeqReconciler for Elements<'_, '_, '_> {
+impl SeqReconciler for Elements<'_, '_> {
     type Error = Failure;
     type ItemIter<'b>
         = Box<dyn Iterator<Item = ValueRef<'b>> + 'b>
@@ -321,7 +321,7 @@ impl SeqReconciler for Elements<'_, '_, '_> {
         if self.get(index)?.is_none() {
             return Ok(LoadKey::KeyNotFound);
         }
-        R::hydrate_key(self.writer.tx, &self.obj, index.into()).map_err(key_failure)
+        R::hydrate_key(&self.writer.tx, &self.obj, index.into()).map_err(key_failure)
     }
 
     fn insert<R: Reconcile>(&mut self, index: usize, value: R) -> Result<(), Failure> {
@@ -349,7 +349,7 @@ impl SeqReconciler for Elements<'_, '_, '_> {
     }
 }
 
-impl Elements<'_, '_, '_> {
+impl Elements<'_, '_> {
     fn element<R: Reconcile>(
         &mut self,
         index: usize,
@@ -368,13 +368,13 @@ impl Elements<'_, '_, '_> {
 }
 
 /// A text being written.
-struct Characters<'w, 'a, 'd> {
-    writer: &'w mut Writer<'a, 'd>,
+struct Characters<'w, 'd> {
+    writer: &'w mut Writer<'d>,
     heads: &'w [automerge::ChangeHash],
     obj: ObjId,
 }
 
-impl TextReconciler for Characters<'_, '_, '_> {
+impl TextReconciler for Characters<'_, '_> {
     type Error = Failure;
 
     fn splice<S: AsRef<str>>(
@@ -404,9 +404,9 @@ impl TextReconciler for Characters<'_, '_, '_> {
 }
 
 /// A counter being written.
-struct Count<'w, 'a, 'd>(Place<'w, 'a, 'd>);
+struct Count<'w, 'd>(Place<'w, 'd>);
 
-impl CounterReconciler for Count<'_, '_, '_> {
+impl CounterReconciler for Count<'_, '_> {
     type Error = Failure;
 
     fn increment(&mut self, by: i64) -> Result<(), Failure> {

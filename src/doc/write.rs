@@ -12,14 +12,14 @@ use crate::error::{Error, ErrorKind};
 use crate::limits;
 
 /// A transaction, and where in the record it is writing.
-pub(super) struct Writer<'a, 'd> {
-    pub(super) tx: &'a mut Transaction<'d>,
+pub(super) struct Writer<'d> {
+    pub(super) tx: Transaction<'d>,
     pub(super) path: Vec<PathStep>,
     /// What went wrong where it could not be returned.
     pub(super) failure: Option<Error>,
 }
 
-impl Writer<'_, '_> {
+impl Writer<'_> {
     /// Runs `work` one step deeper.
     pub(super) fn at<R, E>(
         &mut self,
@@ -103,7 +103,7 @@ impl Writer<'_, '_> {
     fn put_list(&mut self, obj: &ObjId, list: &[Value]) -> Result<(), Error> {
         self.check_depth()?;
         let found = automerge::Value::Object(ObjType::List);
-        let old = materialise::value(self.tx, &found, obj)?;
+        let old = materialise::value(&self.tx, &found, obj)?;
         let Value::List(old) = old else {
             return Ok(());
         };

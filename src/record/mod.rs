@@ -33,6 +33,12 @@
 //! too: `#[serde(rename = "x")]` goes with `#[autosurgeon(rename = "x")]`. Struct variants, newtype
 //! variants and unit variants of enums fit as they are. An `Option` that is absent reads as `None`;
 //! other fields that older writers don't know need `#[serde(default)]`.
+//!
+//! Fields that fit: `bool`, whole numbers up to 64 bits, `f32`, `f64`, `String`, `Option`, `Vec`,
+//! `BTreeMap` with string keys, nested structs and enums, and the types of this module. A `Vec`
+//! merges element by element if they have a `#[key]` or are strings or numbers, by position otherwise. A
+//! `HashMap` is written in its random order, so that the same edit makes another change each time;
+//! a `BTreeMap` is not. There is no `char`: use a `String`.
 
 pub mod fields;
 pub mod set;
@@ -54,5 +60,7 @@ pub trait Record: Reconcile + Serialize + DeserializeOwned {}
 
 impl<T: Reconcile + Serialize + DeserializeOwned> Record for T {}
 
+#[cfg(test)]
+mod merge_tests;
 #[cfg(test)]
 mod tests;

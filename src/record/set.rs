@@ -38,8 +38,11 @@ macro_rules! set_items {
 
 set_items!(String, bool, char, u8, u16, u32, u64, i8, i16, i32, i64);
 
-/// A set of strings, whole numbers or booleans. Concurrent additions and removals of different
-/// elements all take effect; of one element, an addition wins over a concurrent removal.
+/// A set of strings, whole numbers, characters or booleans.
+///
+/// Concurrent additions and removals of different elements all take effect. An element that one
+/// side takes out and puts back while the other takes it out stays; one that is there already is
+/// not added again, so its removal elsewhere takes effect.
 ///
 /// In the document it is a map from each element's text to `true`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

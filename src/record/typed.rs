@@ -58,7 +58,11 @@ pub fn delete(doc: &mut Document, meta: EditMeta) -> Result<Option<Change>> {
 /// `NotFound` if there is no record.
 pub fn restore(doc: &mut Document, meta: EditMeta) -> Result<Option<Change>> {
     exists(doc)?;
-    let ((), change) = doc.edit(meta, |edit: &mut Edit<'_, '_>| edit.restore())?;
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough over the edit's lifetime"
+    )]
+    let ((), change) = doc.edit(meta, |edit| edit.restore())?;
     Ok(change)
 }
 
@@ -127,11 +131,7 @@ pub fn edit_json(doc: &mut Document, meta: EditMeta, patch: &Json) -> Result<Opt
     Ok(change)
 }
 
-fn merge(
-    edit: &mut Edit<'_, '_>,
-    path: &mut Vec<PathStep>,
-    patch: &Map<String, Json>,
-) -> Result<()> {
+fn merge(edit: &mut Edit<'_>, path: &mut Vec<PathStep>, patch: &Map<String, Json>) -> Result<()> {
     if path.len() >= limits::VALUE_DEPTH_MAX {
         let message = format!("nested deeper than {}", limits::VALUE_DEPTH_MAX);
         return Err(Error::new(ErrorKind::TooLarge, message));

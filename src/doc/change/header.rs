@@ -1,5 +1,6 @@
 //! The parts of a change that can be read without a document: its header and operation counts.
 
+use super::super::bounded::{runs, signed, within};
 use super::ChangeFault;
 use crate::codec::{Malformed, Problem, Reader};
 use crate::id::{ActorId, ChangeHash};
@@ -106,80 +107,13 @@ fn operations(reader: &mut Reader<'_>) -> Result<u64, ChangeFault> {
     for (name, bytes) in columns {
         let mut data = Reader::new(reader.take(bytes, "column data")?);
         if name == ACTIONS {
-            ops = runs(&mut data, "operations")?.entries;
+            let entries = runs(&mut data, "operations")?.entries;
+            ops = within("operations", entries, limits::CHANGE_OPS_MAX)?;
         } else if name == PREDECESSORS {
-            // Each predecessor becomes an entry in memory, and a run names many in few bytes.
+            // Each becomes an entry in memory, and a run names many in few bytes.
             let sum = runs(&mut data, "predecessors")?.sum;
-            within("predecessors", sum)?;
+            within("predecessors", sum, limits::CHANGE_OPS_MAX)?;
         }
     }
     Ok(ops)
-}
-
-/// A run-length column, measured without expanding it.
-struct Runs {
-    /// Entries in the column.
-    entries: u64,
-    /// All entries added up.
-    sum: u64,
-}
-
-fn runs(data: &mut Reader<'_>, what: &'static str) -> Result<Runs, ChangeFault> {
-    let mut runs = Runs { entries: 0, sum: 0 };
-    while data.remaining() > 0 {
-        let length = signed(data, what)?;
-        let count = length.unsigned_abs();
-        match length.signum() {
-            1 => {
-                let value = data.varint(what)?;
-                runs.sum = runs.sum.saturating_add(value.saturating_mul(count));
-                runs.entries = runs.entries.saturating_add(count);
-            }
-            0 => runs.entries = runs.entries.saturating_add(data.varint(what)?),
-            _ => {
-                runs.entries = runs.entries.saturating_add(count);
-                within(what, runs.entries)?;
-                for _ in 0..count {
-                    runs.sum = runs.sum.saturating_add(data.varint(what)?);
-                }
-            }
-        }
-        within(what, runs.entries)?;
-    }
-    Ok(runs)
-}
-
-fn within(what: &'static str, count: u64) -> Result<(), ChangeFault> {
-    let max = limits::CHANGE_OPS_MAX;
-    if count > max {
-        return Err(ChangeFault::TooMany { what, count, max });
-    }
-    Ok(())
-}
-
-/// A signed LEB128 number in its shortest form.
-fn signed(reader: &mut Reader<'_>, what: &'static str) -> Result<i64, Malformed> {
-    let malformed = reader.error(what, Problem::NotCanonical);
-    let mut value = 0_i128;
-    let mut before = None;
-    for shift in (0..70).step_by(7) {
-        let byte = reader.u8(what)?;
-        value |= i128::from(byte & 0x7f) << shift;
-        if byte & 0x80 != 0 {
-            before = Some(byte);
-            continue;
-        }
-        let negative = byte & 0x40 != 0;
-        let padding = if negative { 0x7f } else { 0 };
-        if byte == padding && before.is_some_and(|it| (it & 0x40 != 0) == negative) {
-            return Err(malformed);
-        }
-        let value = if negative {
-            value - (1_i128 << (shift + 7))
-        } else {
-            value
-        };
-        return i64::try_from(value).map_err(|_over_64_bits| malformed);
-    }
-    Err(malformed)
 }

@@ -4,26 +4,26 @@
 mod fault;
 mod header;
 
-use std::io::Read as _;
-
 use bytes::Bytes;
-use flate2::bufread::DeflateDecoder;
 use sha2::{Digest as _, Sha256};
 
 pub use fault::ChangeFault;
 
 use self::header::Header;
+use super::bounded::inflate;
 use super::guard::guarded;
 use crate::codec::{Reader, Writer};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits;
 
 /// First bytes of every Automerge chunk.
-const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+pub(super) const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 /// Magic and checksum come before what the hash covers.
 const HASHED_FROM: usize = 8;
-const CHANGE: u8 = 1;
-const DEFLATED_CHANGE: u8 = 2;
+/// Type of a chunk that holds one change.
+pub(super) const CHANGE: u8 = 1;
+/// Type of a chunk that holds one change, deflated.
+pub(super) const DEFLATED_CHANGE: u8 = 2;
 
 /// A change whose bytes were checked: it has the hash it claims, its header is sound, its
 /// operations can be read, and its sizes are within the limits.
@@ -63,7 +63,8 @@ impl Change {
                 })
             }
             DEFLATED_CHANGE => {
-                let raw = raw_form(chunk.checksum, &inflate(chunk.body)?);
+                let body = inflate(chunk.body, limits::CHANGE_INFLATED_BYTES_MAX)?;
+                let raw = raw_form(chunk.checksum, &body);
                 let hashed = raw.get(HASHED_FROM..).unwrap_or_default();
                 let hash = chunk.check(Sha256::digest(hashed).into())?;
                 let header = Header::parse(Chunk::parse(&raw)?.body)?;
@@ -83,7 +84,8 @@ impl Change {
         self.hash
     }
 
-    /// Its parents, sorted.
+    /// Its parents, sorted. Besides the heads that it joins, Automerge names the last change of its
+    /// own actor, which may be an ancestor of those.
     pub fn deps(&self) -> &[ChangeHash] {
         &self.header.deps
     }
@@ -164,26 +166,6 @@ impl<'a> Chunk<'a> {
         }
         Ok(ChangeHash::from_bytes(hash))
     }
-}
-
-/// Inflates at most as much as a change may have. Nothing may follow the compressed stream.
-fn inflate(body: &[u8]) -> Result<Vec<u8>, ChangeFault> {
-    let max = limits::CHANGE_INFLATED_BYTES_MAX;
-    let mut decoder = DeflateDecoder::new(body);
-    let mut inflated = Vec::new();
-    let more = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    let result = decoder.by_ref().take(more).read_to_end(&mut inflated);
-    if inflated.len() > max {
-        return Err(ChangeFault::InflatedTooLarge { max });
-    }
-    let (consumed, compressed) = (decoder.total_in(), body.len());
-    if result.is_err() || u64::try_from(compressed) != Ok(consumed) {
-        return Err(ChangeFault::Deflate {
-            consumed,
-            compressed,
-        });
-    }
-    Ok(inflated)
 }
 
 /// The uncompressed chunk with this body.

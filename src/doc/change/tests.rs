@@ -100,24 +100,28 @@ fn a_deflated_change_has_the_hash_of_its_raw_form_and_keeps_its_bytes() {
     assert_eq!(change.op_count(), plain.op_count());
 }
 
+/// The hashes of the changes that flipping a bit of this one makes.
+fn survivors(bytes: &[u8]) -> Vec<crate::id::ChangeHash> {
+    let broken = (0..bytes.len() * 8).map(|bit| {
+        let mut broken = bytes.to_vec();
+        broken[bit / 8] ^= 1 << (bit % 8);
+        broken
+    });
+    broken
+        .filter_map(|it| Change::verify(it.into()).ok())
+        .map(|it| it.hash())
+        .collect()
+}
+
 #[test]
 fn a_flipped_bit_anywhere_is_a_fault() {
     for theirs in history() {
         let plain = raw(&theirs);
         let deflated = chunk(DEFLATED_CHANGE, &body(&plain), &deflate(&body(&plain)));
         let hash = Change::verify(plain.clone()).unwrap().hash();
-        for bytes in [plain, deflated] {
-            for at in 0..bytes.len() {
-                for bit in 0..8 {
-                    let mut broken = bytes.to_vec();
-                    broken[at] ^= 1 << bit;
-                    // Padding bits of a deflate stream mean nothing, so such a change is the same.
-                    if let Ok(change) = Change::verify(broken.into()) {
-                        assert_eq!((bytes[8], change.hash()), (DEFLATED_CHANGE, hash));
-                    }
-                }
-            }
-        }
+        assert_eq!(survivors(&plain), []);
+        // Padding bits of a deflate stream mean nothing, so such a change is the same.
+        assert!(survivors(&deflated).iter().all(|it| *it == hash));
     }
 }
 
@@ -204,12 +208,8 @@ fn a_run_of_more_operations_than_allowed_is_refused_without_expanding_it() {
     let (what, count) = ("predecessors", 1 << 32);
     assert_eq!(fault, ChangeFault::TooMany { what, count, max });
     let literal = [0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
-    assert_eq!(
-        Change::verify(with_columns(&[(66, &literal)]))
-            .unwrap_err()
-            .name(),
-        "too_many"
-    );
+    let fault = Change::verify(with_columns(&[(66, &literal)])).unwrap_err();
+    assert_eq!(fault.name(), "malformed");
 }
 
 #[test]

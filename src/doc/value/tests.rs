@@ -94,7 +94,14 @@ fn plain(value: &Value) -> Value {
                 .map(|(key, value)| (key.clone(), plain(value)))
                 .collect(),
         ),
-        other => other.clone(),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Str(_)
+        | Value::Float(_)
+        | Value::Bytes(_)
+        | Value::Timestamp(_)
+        | Value::Unknown { .. } => value.clone(),
     }
 }
 
