@@ -14,6 +14,8 @@ pub mod reconcile;
 pub mod record;
 pub mod replica;
 pub mod session;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 pub mod telemetry;
 pub mod time;

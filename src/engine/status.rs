@@ -86,7 +86,8 @@ pub struct PeerReport {
 }
 
 impl Engine {
-    pub(super) fn status(&self, now: Now) -> Status {
+    /// How the replica stands.
+    pub fn status(&self, now: Now) -> Status {
         let until = |at: Instant| at.since(now.instant);
         Status {
             replica: self.config.identity.replica_id(),

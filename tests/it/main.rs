@@ -1,0 +1,5 @@
+//! Tests of the whole library through its public doors.
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+
+#[cfg(feature = "sim")]
+mod simulation;
