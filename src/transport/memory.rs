@@ -256,8 +256,6 @@ impl MemorySink {
         tokio::select! {
             biased;
             () = self.cable.is_cut() => Err(TransportError::Closed),
-            // Room comes from the receiver, who may leave instead.
-            () = queue.closed() => Err(TransportError::Closed),
             put = put => put.ok_or(TransportError::Closed),
         }
     }

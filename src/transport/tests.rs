@@ -145,6 +145,23 @@ async fn a_name_is_taken_while_its_listener_lives() {
 }
 
 #[tokio::test]
+async fn a_link_holds_a_bounded_number_of_bytes_however_few_the_frames() {
+    let network = MemoryNetwork::new();
+    let (near, far) = link(&network).await;
+    let (_source, mut sink) = near.split();
+    sink.send(vec![0; 600_000].into()).await.unwrap();
+    let second = timeout(
+        Duration::from_millis(50),
+        sink.send(vec![0; 600_000].into()),
+    )
+    .await;
+    assert!(second.is_err(), "there is no room for it");
+    let (mut source, _sink) = far.split();
+    source.recv().await.unwrap();
+    sink.send(vec![0; 600_000].into()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_receiver_that_leaves_wakes_a_waiting_sender() {
     let network = MemoryNetwork::new();
     let (near, far) = link(&network).await;

@@ -11,30 +11,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::BoxStream;
 
 /// Opens the gate of one stream.
 #[derive(Clone, Debug, Default)]
-pub(super) struct GateKey(Arc<Lock>);
-
-#[derive(Debug, Default)]
-struct Lock {
-    open: AtomicBool,
-    reader: AtomicWaker,
-}
+pub(super) struct GateKey(Arc<AtomicBool>);
 
 impl GateKey {
-    /// Lets everything through from now on.
+    /// Lets everything through from the next read on. It wakes nobody: who holds the key is who
+    /// reads, and so not waiting.
     pub(super) fn open(&self) {
-        self.0.open.store(true, Ordering::Release);
-        self.0.reader.wake();
+        self.0.store(true, Ordering::Release);
     }
 
     fn is_open(&self) -> bool {
-        self.0.open.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -89,15 +82,10 @@ impl AsyncRead for Gate {
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.allowance == 0 && !self.key.is_open() {
-            self.key.0.reader.register(context.waker());
-            // Opened between the question and the registration: nobody would wake us.
-            if !self.key.is_open() {
-                return Poll::Pending;
-            }
-        }
         if self.key.is_open() {
             Pin::new(&mut self.stream).poll_read(context, buf)
+        } else if self.allowance == 0 {
+            Poll::Pending
         } else {
             self.poll_read_some(context, buf)
         }

@@ -215,7 +215,7 @@ async fn a_message_in_parts_has_the_limit_of_a_whole_one() {
     client.send(part(Data::Binary, false)).await.unwrap();
     client.send(part(Data::Continue, false)).await.unwrap();
     client.send(part(Data::Continue, false)).await.unwrap();
-    let error = source.recv().await.unwrap_err();
+    let error = timeout(PATIENCE, source.recv()).await.unwrap().unwrap_err();
     assert!(
         matches!(error, TransportError::FrameTooLarge { .. }),
         "{error:?}"
@@ -284,6 +284,27 @@ async fn a_websocket_ping_is_answered_by_itself() {
         came = source.recv() => panic!("a ping is no frame: {came:?}"),
     };
     assert_eq!(pong, Message::Pong("are you there".into()));
+}
+
+#[tokio::test]
+async fn a_goodbye_is_answered_by_itself() {
+    let mut listener = listen(WebSocketLimits::default()).await;
+    let (mut client, link) = raw_client(&mut listener).await;
+    let (mut source, _sink) = link.split();
+    client.send(Message::Close(None)).await.unwrap();
+    assert_eq!(source.recv().await.unwrap(), None);
+    let answer = timeout(PATIENCE, client.next()).await.unwrap();
+    assert!(answer.unwrap().unwrap().is_close());
+}
+
+#[tokio::test]
+async fn after_our_goodbye_a_client_may_hang_up_without_one() {
+    let mut listener = listen(WebSocketLimits::default()).await;
+    let (client, link) = raw_client(&mut listener).await;
+    let (mut source, mut sink) = link.split();
+    sink.close().await.unwrap();
+    drop(client.into_inner());
+    assert_eq!(source.recv().await.unwrap(), None);
 }
 
 #[tokio::test]
