@@ -5,14 +5,14 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 use super::{
-    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, RangeKey,
-    RangeKind, RefusedCode, Summary, Upper, Walk, WalkCollection, WalkItem, WalkRange, Want,
-    WantRecord, Wanted,
+    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, RefusedCode,
+    Walk, Want, WantRecord, Wanted,
 };
 use crate::id::{
     ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordId, ReplicaId, SpaceId, StoreId,
 };
 use crate::limits;
+use crate::reconcile::{RangeKey, RangeKind, Summary, Upper, WalkCollection, WalkItem, WalkRange};
 
 pub(super) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
@@ -113,29 +113,28 @@ fn open() -> impl Strategy<Value = Open> {
 }
 
 fn want() -> impl Strategy<Value = Want> {
-    let record =
-        (name(), record(), hashes(), hashes()).prop_map(|(collection, record, have, need)| {
-            WantRecord {
-                collection,
-                record,
-                have,
-                need,
-            }
-        });
+    let record = (name(), record(), hashes()).prop_map(|(collection, record, have)| WantRecord {
+        collection,
+        record,
+        have,
+    });
     (space(), vec(record, 0..6)).prop_map(|(space, records)| Want { space, records })
 }
 
 fn changes() -> impl Strategy<Value = Changes> {
     let class = prop_oneof![Just(Class::Live), Just(Class::Bulk)];
     let change = vec(any::<u8>(), 1..200).prop_map(Bytes::from);
-    let group = (name(), record(), any::<u64>(), vec(change, 1..5)).prop_map(
-        |(collection, record, correlation, changes)| ChangeGroup {
-            collection,
-            record,
-            correlation: CorrelationId(correlation),
-            changes,
-        },
-    );
+    let sent = (any::<u64>(), any::<bool>(), vec(change, 0..5));
+    let group =
+        (name(), record(), sent).prop_map(|(collection, record, (correlation, done, changes))| {
+            ChangeGroup {
+                collection,
+                record,
+                correlation: CorrelationId(correlation),
+                done: done || changes.is_empty(),
+                changes,
+            }
+        });
     (space(), class, lsn(), vec(group, 0..8)).prop_map(|(space, class, upto, groups)| Changes {
         space,
         class,

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 
 use super::{
-    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, RangeKey,
-    RangeKind, RefusedCode, Summary, Upper, Walk, WalkCollection, WalkItem, WalkRange, Want,
-    WantRecord, Wanted, decode, encode,
+    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, RefusedCode,
+    Walk, Want, WantRecord, Wanted, decode, encode,
 };
 use crate::id::{
     ChangeHash, CollectionId, CorrelationId, Lsn, RecordId, ReplicaId, SpaceId, StoreId,
 };
 use crate::limits;
+use crate::reconcile::{RangeKey, RangeKind, Summary, Upper, WalkCollection, WalkItem, WalkRange};
 
 const SPACE: SpaceId = SpaceId::from_bytes([0x5a; 16]);
 const RECORD: RecordId = RecordId::from_bytes([0xcc; 16]);
@@ -90,15 +90,14 @@ fn walk() -> Message {
 }
 
 fn want() -> Message {
-    let want = |collection: &str, have: &[ChangeHash], need: &[ChangeHash]| WantRecord {
+    let want = |collection: &str, have: &[ChangeHash]| WantRecord {
         collection: name(collection),
         record: RECORD,
         have: have.to_vec(),
-        need: need.to_vec(),
     };
     Message::Want(Want {
         space: SPACE,
-        records: vec![want("tasks", &[], &[]), want("notes", &[HASH], &[OTHER])],
+        records: vec![want("tasks", &[]), want("notes", &[HASH, OTHER])],
     })
 }
 
@@ -107,6 +106,7 @@ fn changes() -> Message {
         collection: name(collection),
         record: RECORD,
         correlation: CorrelationId(correlation),
+        done: changes.len() != 1,
         changes: changes
             .iter()
             .map(|bytes| Bytes::from_static(bytes))
@@ -120,6 +120,7 @@ fn changes() -> Message {
             group("tasks", 0, &[b"first", b"second"]),
             group("notes", 0x0102_0304_0506_0708, &[b"third"]),
             group("tasks", 0, &[b"fourth"]),
+            group("notes", 0, &[]),
         ],
     })
 }
@@ -253,14 +254,15 @@ const WALK: &str = "050011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a05010205
     06c8010164cccccccccccccccccccccccccccccccc02abababababababababababababababababababababab\
     ababababababababababcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd01ac\
     0277777777777777777777777777777777057461736b73010200";
-const WANT: &str = "060011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a02057461736b73056e6f7465730200cccccc\
-    cccccccccccccccccccccccccc000001cccccccccccccccccccccccccccccccc01ababababababababababab\
-    ababababababababababababababababababababab01cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\
-    cdcdcdcdcdcdcdcdcdcd";
-const CHANGES: &str = "070011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01e80702057461736b73056e6f7465730300\
-    cccccccccccccccccccccccccccccccc000000000000000002056669727374067365636f6e6401cccccccccc\
-    cccccccccccccccccccccc01020304050607080105746869726400cccccccccccccccccccccccccccccccc00\
-    000000000000000106666f75727468";
+const WANT: &str = "060011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a02057461736b73056e\
+    6f7465730200cccccccccccccccccccccccccccccccc0001cccccccccccccccccccccccccccccccc02ababab\
+    abababababababababababababababababababababababababababababcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\
+    cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
+const CHANGES: &str = "070011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01e80702057461736b\
+    73056e6f7465730400cccccccccccccccccccccccccccccccc00000000000000000102056669727374067365\
+    636f6e6401cccccccccccccccccccccccccccccccc0102030405060708000105746869726400cccccccccccc\
+    cccccccccccccccccccc0000000000000000000106666f7572746801cccccccccccccccccccccccccccccccc\
+    00000000000000000100";
 const ACK: &str = "080011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5ae807";
 const CREDIT: &str = "0900112233445566778880800400";
 const ROOT_FRAME: &str = "0a0011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5aac0277777777777777777777777777777777\
@@ -269,5 +271,5 @@ const PING: &str = "0b0011223344556677880000000000000007";
 const PONG: &str = "0c0011223344556677880000000000000007";
 const BYE: &str = "0d00112233445566778800010773656520796f7500";
 const ERROR: &str = "0e0011223344556677888005086e6f74206865726500";
-const COMPRESSED: &str = "070111223344556677889e0828b52ffd601e03f50000985a5a000901056e6f7465730100cc0001e807610410\
-    00e42b65b74b3216";
+const COMPRESSED: &str = "070111223344556677889f0828b52ffd601f03f50000985a5a000901056e6f74657301\
+    00cc0001e80761041000e42b11b74b3216";

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, Summary, VERSION_MAX,
+    ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, VERSION_MAX,
     VERSION_MIN, Want, WantRecord, Wanted, WireError, decode, encode, seal,
 };
 use crate::codec::Writer;
@@ -12,6 +12,7 @@ use crate::id::{
     ChangeHash, CollectionId, CorrelationId, Lsn, RecordId, ReplicaId, SpaceId, StoreId,
 };
 use crate::limits;
+use crate::reconcile::Summary;
 
 const MAX: usize = limits::FRAME_BYTES_MAX;
 pub(super) const SPACE: SpaceId = SpaceId::from_bytes([1; 16]);
@@ -48,6 +49,7 @@ fn group(number: usize, changes: Vec<Bytes>) -> ChangeGroup {
         collection: name(number),
         record: record(number),
         correlation: CorrelationId(0),
+        done: false,
         changes,
     }
 }
@@ -65,12 +67,11 @@ fn tiny(count: usize) -> Vec<Bytes> {
     vec![Bytes::from_static(b"c"); count]
 }
 
-fn want(records: usize, have: usize, need: usize) -> Message {
+fn want(records: usize, have: usize) -> Message {
     let record = |number| WantRecord {
         collection: name(number),
         record: record(number),
         have: hashes(have),
-        need: hashes(need),
     };
     Message::Want(Want {
         space: SPACE,
@@ -138,9 +139,8 @@ fn a_count_over_its_limit_is_refused() {
     assert_limit(limits::CHANGE_BYTES_MAX, |count| {
         changes(vec![group(0, vec![vec![0; count].into()])])
     });
-    assert_limit(limits::WANT_RECORDS_MAX, |count| want(count, 0, 0));
-    assert_limit(limits::WANT_HASHES_MAX, |count| want(1, count, 0));
-    assert_limit(limits::WANT_HASHES_MAX - 10, |count| want(1, 10, count));
+    assert_limit(limits::WANT_RECORDS_MAX, |count| want(count, 0));
+    assert_limit(limits::WANT_HASHES_MAX, |count| want(1, count));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_text_over_its_limit_is_refused() {
     let named = |name: &str| {
         frame(0x06, |it| {
             it.raw(SPACE.as_bytes()).count(1).text(name).count(1);
-            it.count(0).raw(&[0; 16]).count(0).count(0);
+            it.count(0).raw(&[0; 16]).count(0);
         })
     };
     let longest = "a".repeat(limits::COLLECTION_NAME_BYTES_MAX);
@@ -312,10 +312,25 @@ fn a_hello_that_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn groups_without_changes_and_empty_changes_are_refused() {
+fn groups_without_changes_that_complete_nothing_and_empty_changes_are_refused() {
     let malformed = Some(ErrorCode::Malformed);
     assert_eq!(verdict(&changes(vec![])), None);
     assert_eq!(verdict(&changes(vec![group(0, vec![])])), malformed);
+    let completing = ChangeGroup {
+        done: true,
+        ..group(0, vec![])
+    };
+    assert_eq!(verdict(&changes(vec![completing])), None);
+    let done = |byte| {
+        frame(0x07, |it| {
+            it.raw(SPACE.as_bytes()).u8(0).count(0).count(1).text("a");
+            it.count(1).count(0).raw(&[0; 16]).u64(0).u8(byte);
+            it.count(1).bytes(b"change");
+        })
+    };
+    assert_eq!(code_of(&done(0)), None);
+    assert_eq!(code_of(&done(1)), None);
+    assert_eq!(code_of(&done(2)), malformed);
     assert_eq!(
         verdict(&changes(vec![group(0, vec![Bytes::new()])])),
         malformed
@@ -332,7 +347,7 @@ fn a_name_table_in_another_order_or_with_more_than_is_used_is_refused() {
             }
             it.count(uses.len());
             for at in uses {
-                it.count(*at).raw(&[0; 16]).count(0).count(0);
+                it.count(*at).raw(&[0; 16]).count(0);
             }
         });
         code_of(&frame)
@@ -351,7 +366,7 @@ fn a_name_table_in_another_order_or_with_more_than_is_used_is_refused() {
             for name in names {
                 it.text(name);
             }
-            it.count(1).count(0).raw(&[0; 16]).u64(0);
+            it.count(1).count(0).raw(&[0; 16]).u64(0).u8(0);
             it.count(1).bytes(b"change");
         });
         code_of(&frame)

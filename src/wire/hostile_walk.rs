@@ -1,11 +1,10 @@
 //! What hostile walks must not do: bounds, orders, and other ways to write the same.
 
 use super::hostile::{SPACE, assert_limit, code_of, frame, hashes, name, record, verdict};
-use super::{
-    ErrorCode, Message, RangeKey, RangeKind, Upper, Walk, WalkCollection, WalkItem, WalkRange,
-};
+use super::{ErrorCode, Message, Walk};
 use crate::id::Heads;
 use crate::limits;
+use crate::reconcile::{RangeKey, RangeKind, Upper, WalkCollection, WalkItem, WalkRange};
 
 fn walk(collections: Vec<Vec<WalkRange>>) -> Message {
     let collection = |(number, ranges)| WalkCollection {

@@ -41,6 +41,7 @@ fn changes(changes: &[Bytes]) -> Message {
             collection: "notes".parse().expect("a name"),
             record: RecordId::from_bytes([2; 16]),
             correlation: CorrelationId(4),
+            done: false,
             changes: changes.to_vec(),
         }],
     })
