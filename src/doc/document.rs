@@ -50,13 +50,19 @@ pub struct Document {
     inner: Automerge,
     /// Bytes that were loaded, applied and written.
     bytes: u64,
+    /// An edit failed half way; what was here is gone.
+    spoiled: bool,
 }
 
 impl Document {
     /// An empty document that `actor` will write to.
     pub fn new(actor: &ActorId) -> Self {
         let inner = Automerge::new_with_encoding(ENCODING).with_actor(actor.as_bytes().into());
-        Self { inner, bytes: 0 }
+        Self {
+            inner,
+            bytes: 0,
+            spoiled: false,
+        }
     }
 
     /// Loads a document that `actor` will write to from chunks of our own store, in causal order.
@@ -83,6 +89,7 @@ impl Document {
         Ok(Self {
             inner: load_saved(saved)?.with_actor(actor.as_bytes().into()),
             bytes: wide(saved.len()),
+            spoiled: false,
         })
     }
 
@@ -111,6 +118,7 @@ impl Document {
     /// When Automerge refuses or panics, or parents are missing. None of the changes is applied
     /// then.
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), DocumentFault> {
+        self.check_usable()?;
         let mut copy = self.clone();
         copy.take_in(changes.iter().map(|it| it.bytes().as_ref()))?;
         for change in changes {
@@ -144,6 +152,20 @@ impl Document {
         self.nothing_waits()
     }
 
+    const fn check_usable(&self) -> Result<(), DocumentFault> {
+        if self.spoiled {
+            Err(DocumentFault::Spoiled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Gives up what is here: it may be half of something.
+    fn spoil(&mut self) {
+        self.inner = Automerge::new_with_encoding(ENCODING);
+        self.spoiled = true;
+    }
+
     fn nothing_waits(&self) -> Result<(), DocumentFault> {
         match self.inner.get_missing_deps(&[]).len() {
             0 => Ok(()),
@@ -173,6 +195,7 @@ impl Document {
     /// # Errors
     /// When Automerge can't reproduce the document; its changes must be kept then.
     pub fn save(&self) -> Result<Vec<u8>, DocumentFault> {
+        self.check_usable()?;
         let saved = attempt("save the document", || Ok(self.inner.save()))?;
         let again = load_saved(&saved)?;
         if again.get_heads() != self.inner.get_heads() {
@@ -187,6 +210,7 @@ impl Document {
     /// When Automerge fails, or maps and lists are nested deeper than
     /// [`limits::VALUE_DEPTH_MAX`].
     pub fn value(&self) -> Result<Value, DocumentFault> {
+        self.check_usable()?;
         let doing = "read the document";
         guarded(|| materialise::map(&self.inner, &ROOT))
             .map_err(|reason| DocumentFault::Panicked { doing, reason })?
@@ -212,42 +236,62 @@ impl Document {
 
     /// Edits the document in one transaction, which becomes one change; none if nothing differs.
     ///
+    /// Costs in proportion to the edit, not to the document.
+    ///
     /// # Errors
-    /// What `work` returns; `TooLarge` when the change is over a limit; `Poisoned` when Automerge
-    /// fails. The document is then as it was before.
+    /// - What `work` returns, and `TooLarge` or `InvalidInput` for a value: the document is as it
+    ///   was before.
+    /// - `TooLarge` when the change as a whole is over a limit, `Poisoned` when Automerge fails: the
+    ///   document can't be used any more and has to be loaded again
+    ///   ([`DocumentFault::Spoiled`]).
     pub fn edit<R, E: From<Error>>(
         &mut self,
         meta: EditMeta,
         work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
     ) -> Result<(R, Option<Change>), E> {
+        self.check_usable().map_err(Error::from)?;
         check_message(&meta)?;
-        // Rolling back after a panic may panic again, so the edit runs on a copy.
-        let mut copy = self.clone();
-        let mut edit = Edit::new(copy.inner.transaction());
+        let mut edit = Edit::new(self.inner.transaction());
         let result = guarded(|| work(&mut edit));
         let transaction = edit.into_transaction();
-        let result = match result.unwrap_or_else(|reason| Err(panicked(reason).into())) {
-            Ok(result) => result,
-            Err(error) => {
-                drop(guarded(|| transaction.rollback()));
+        let result = match result {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => {
+                if guarded(|| transaction.rollback()).is_err() {
+                    self.spoil();
+                }
                 return Err(error);
+            }
+            Err(reason) => {
+                drop(guarded(|| transaction.rollback()));
+                self.spoil();
+                return Err(panicked(reason).into());
             }
         };
         let mut options = CommitOptions::default().with_time(meta.time.as_unix_seconds());
         options.message = meta.message;
-        let hash = guarded(|| transaction.commit_with(options).0).map_err(panicked)?;
-        if hash.is_none() {
-            return Ok((result, None));
+        let committed = guarded(|| transaction.commit_with(options).0).map_err(panicked);
+        match committed.and_then(|hash| self.last_change(hash.is_some())) {
+            Ok(change) => Ok((result, change)),
+            Err(error) => {
+                self.spoil();
+                Err(error.into())
+            }
         }
-        let change = guarded(|| copy.inner.get_last_local_change()).map_err(panicked)?;
+    }
+
+    /// The change that was just committed, verified like one from elsewhere.
+    fn last_change(&mut self, is_any: bool) -> Result<Option<Change>, Error> {
+        if !is_any {
+            return Ok(None);
+        }
+        let change = guarded(|| self.inner.get_last_local_change()).map_err(panicked)?;
         let Some(mut change) = change else {
-            let missing = "the change just made is not there".to_owned();
-            return Err(panicked(missing).into());
+            return Err(panicked("the change just made is not there".to_owned()));
         };
         let change = Change::verify(shortest_bytes(&mut change)).map_err(over_limit)?;
-        copy.bytes = copy.bytes.saturating_add(wide(change.bytes().len()));
-        *self = copy;
-        Ok((result, Some(change)))
+        self.bytes = self.bytes.saturating_add(wide(change.bytes().len()));
+        Ok(Some(change))
     }
 }
 

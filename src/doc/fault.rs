@@ -25,6 +25,9 @@ pub enum DocumentFault {
         /// What Automerge says.
         reason: String,
     },
+    /// An edit of it failed half way.
+    #[error("an edit of this document failed half way; load it again")]
+    Spoiled,
     /// Changes whose parents are not there.
     #[error("{missing} parents are missing")]
     MissingParents {
@@ -65,6 +68,7 @@ impl DocumentFault {
         match self {
             Self::Panicked { .. } => "document_panicked",
             Self::Refused { .. } => "document_refused",
+            Self::Spoiled => "spoiled",
             Self::MissingParents { .. } => "missing_parents",
             Self::NotApplied { .. } => "not_applied",
             Self::HeadsMismatch => "heads_mismatch",
@@ -81,6 +85,7 @@ impl From<DocumentFault> for Error {
             DocumentFault::TooLarge { .. } => ErrorKind::TooLarge,
             DocumentFault::Panicked { .. }
             | DocumentFault::Refused { .. }
+            | DocumentFault::Spoiled
             | DocumentFault::MissingParents { .. }
             | DocumentFault::NotApplied { .. }
             | DocumentFault::HeadsMismatch

@@ -22,6 +22,9 @@ pub struct Refused {
 
 /// Checks a change's bytes: form, sizes, hash. Pure, so links run it in parallel, before the
 /// engine sees anything.
+///
+/// # Errors
+/// [`Refused`], with the bytes and what is wrong with them.
 pub fn inspect(bytes: Bytes) -> Received {
     Change::verify(bytes.clone()).map_err(|fault| {
         let hash = ChangeHash::from_bytes(Sha256::digest(&bytes).into());

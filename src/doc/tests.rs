@@ -291,13 +291,6 @@ fn an_edit_that_fails_leaves_the_document_as_it_was() {
         })
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    let error = doc
-        .edit::<(), Error>(meta(), |edit| {
-            edit.set(&path(&["a"]), &Value::Int(2))?;
-            panic!("in the middle of an edit")
-        })
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Poisoned);
     assert_eq!((doc.heads(), doc.value().unwrap()), before);
     // And it can go on.
     let next = change(&mut doc, |edit| edit.set(&path(&["a"]), &Value::Int(3)));
@@ -305,9 +298,21 @@ fn an_edit_that_fails_leaves_the_document_as_it_was() {
 }
 
 #[test]
-fn a_change_over_the_limit_is_refused_before_it_exists() {
+fn an_edit_that_panics_is_an_error_and_the_document_is_given_up() {
     let (mut doc, _) = document(&serde_json::json!({"a": 1}));
-    let before = doc.heads();
+    let error = doc
+        .edit::<(), Error>(meta(), |edit| {
+            edit.set(&path(&["a"]), &Value::Int(2))?;
+            panic!("in the middle of an edit")
+        })
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Poisoned);
+    assert_eq!(doc.value(), Err(DocumentFault::Spoiled));
+}
+
+#[test]
+fn a_change_over_the_limit_is_refused_and_the_document_given_up() {
+    let (mut doc, _) = document(&serde_json::json!({"a": 1}));
     // Bytes that don't compress, in more fields than one change can hold.
     let mut entropy = crate::entropy::Entropy::from_number(1);
     let mut noise = || {
@@ -325,6 +330,15 @@ fn a_change_over_the_limit_is_refused_before_it_exists() {
         })
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
+    // Nothing can be built on a change that was never captured.
+    assert_eq!(doc.value(), Err(DocumentFault::Spoiled));
+    assert!(doc.edit::<_, Error>(meta(), take_back).is_err());
+}
+
+#[test]
+fn a_message_over_the_limit_is_refused_before_the_edit() {
+    let (mut doc, _) = document(&serde_json::json!({"a": 1}));
+    let before = doc.heads();
     let message = Some("m".repeat(limits::CHANGE_MESSAGE_BYTES_MAX + 1));
     let long = EditMeta { message, ..meta() };
     let error = doc.edit::<_, Error>(long, take_back).unwrap_err();
