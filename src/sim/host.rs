@@ -35,7 +35,10 @@ impl Host {
     pub(super) fn open(store: Arc<dyn Store>, entropy: &mut Entropy) -> Result<Self> {
         let config = Config {
             identity: Arc::new(Identity::generate(entropy)),
-            policy: Arc::new(Policy { replicas: Admission::Anyone, spaces: Spaces::Any }),
+            policy: Arc::new(Policy {
+                replicas: Admission::Anyone,
+                spaces: Spaces::Any,
+            }),
             spaces: vec![(super::World::space(), Wanted::All)],
             durability: Durability::Immediate,
             projects: true,
@@ -74,11 +77,16 @@ impl Host {
     }
 
     pub(super) fn restart(&mut self, now: Now, entropy: &mut Entropy) -> Result<()> {
-        self.engine =
-            Engine::open(self.config.clone(), Arc::clone(&self.store), entropy.fork())?;
+        self.engine = Engine::open(self.config.clone(), Arc::clone(&self.store), entropy.fork())?;
         self.life += 1;
         for peer in self.peers.clone() {
-            self.engine.handle(now, Event::Peer(PeerEvent::Added { peer, expects: None }));
+            self.engine.handle(
+                now,
+                Event::Peer(PeerEvent::Added {
+                    peer,
+                    expects: None,
+                }),
+            );
         }
         Ok(())
     }
@@ -127,18 +135,32 @@ impl Host {
         let actor = ActorId::of(self.store_id(), key);
         let mut loaded = Loaded::open(&rows, key, &actor)?;
         let ((), change) = loaded.document.edit(meta, edit)?;
-        let Some(change) = change else { return Ok(None) };
+        let Some(change) = change else {
+            return Ok(None);
+        };
         let heads = loaded.document.heads();
         let value = loaded.document.value().map_err(Error::from)?.to_bytes();
         let view = Some(ViewRow { heads, value });
-        Ok(Some(Write { key: key.clone(), change, view, must_be_new: false }))
+        Ok(Some(Write {
+            key: key.clone(),
+            change,
+            view,
+            must_be_new: false,
+        }))
     }
 
     pub(super) fn capture(&mut self, now: Now, writes: Vec<Write>, entropy: &mut Entropy) {
         self.tickets += 1;
         let correlation = CorrelationId(entropy.number());
         let ticket = Ticket(self.tickets);
-        self.engine.handle(now, Event::Capture { ticket, writes, correlation });
+        self.engine.handle(
+            now,
+            Event::Capture {
+                ticket,
+                writes,
+                correlation,
+            },
+        );
     }
 
     /// How the last capture ended.
@@ -151,14 +173,17 @@ impl Host {
     pub(super) fn is_at_rest(&self, now: Now) -> bool {
         let status = self.engine.status(now);
         let replica = self.engine.replica();
-        let linked = status.peers.iter().all(|peer| {
-            matches!(peer.state, PeerState::Linked | PeerState::Standby)
-        });
+        let linked = status
+            .peers
+            .iter()
+            .all(|peer| matches!(peer.state, PeerState::Linked | PeerState::Standby));
         let all_acked = status.links.iter().all(|link| {
             let active = !link.spaces.is_empty() && link.spaces.iter().all(|(it, _)| it.active);
-            active && link.spaces.iter().all(|(it, backlog)| {
-                *backlog == 0 && !it.walking && it.pending_records == 0
-            })
+            active
+                && link
+                    .spaces
+                    .iter()
+                    .all(|(it, backlog)| *backlog == 0 && !it.walking && it.pending_records == 0)
         });
         linked && all_acked && replica.stale().is_ok_and(|it| it.is_empty())
     }
@@ -179,8 +204,12 @@ impl Host {
     pub fn view(&self, key: &RecordKey) -> Result<Option<Value>> {
         let snapshot = self.store.snapshot()?;
         let rows = Rows::new(snapshot.as_ref());
-        let Some(slot) = rows.slot(key)? else { return Ok(None) };
-        let Some(view) = rows.view(slot)? else { return Ok(None) };
+        let Some(slot) = rows.slot(key)? else {
+            return Ok(None);
+        };
+        let Some(view) = rows.view(slot)? else {
+            return Ok(None);
+        };
         let value = Value::from_bytes(&view.value);
         let damaged = |it| Error::new(ErrorKind::StoreCorrupt, format!("a view is damaged: {it}"));
         value.map(Some).map_err(damaged)

@@ -74,7 +74,9 @@ impl World {
     /// When a store can't be opened.
     pub fn over(seed: u64, stores: Vec<Arc<dyn Store>>) -> Result<Self> {
         let mut entropy = Entropy::from_number(seed);
-        let hosts = stores.into_iter().map(|store| Host::open(store, &mut entropy));
+        let hosts = stores
+            .into_iter()
+            .map(|store| Host::open(store, &mut entropy));
         Ok(Self {
             hosts: hosts.collect::<Result<_>>()?,
             network: Network::new(entropy.fork()),
@@ -92,16 +94,26 @@ impl World {
     ///
     /// # Panics
     /// When `collection` is not a collection's name.
-    #[expect(clippy::expect_used, reason = "a name that the test wrote down is its own mistake")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a name that the test wrote down is its own mistake"
+    )]
     pub fn key(&self, collection: &str, record: RecordId) -> RecordKey {
         let collection = collection.parse().expect("a valid collection name");
-        RecordKey { space: Self::space(), collection, record }
+        RecordKey {
+            space: Self::space(),
+            collection,
+            record,
+        }
     }
 
     /// The virtual time.
     pub fn now(&self) -> Now {
         let wall = WallTime::from_millis(1_700_000_000_000 + self.now.as_micros() / 1_000);
-        Now { instant: self.now, wall }
+        Now {
+            instant: self.now,
+            wall,
+        }
     }
 
     /// One of the hosts.
@@ -115,13 +127,25 @@ impl World {
     /// Keeps `from` connected to `to` from now on.
     pub fn connect(&mut self, from: usize, to: usize) {
         let peer = network::address(to);
-        self.tell(from, Event::Peer(PeerEvent::Added { peer, expects: None }));
+        self.tell(
+            from,
+            Event::Peer(PeerEvent::Added {
+                peer,
+                expects: None,
+            }),
+        );
     }
 
     /// Cuts all links of a host, with what is in flight on them. They are redialled.
     pub fn cut(&mut self, host: usize) {
         for (side, link) in self.network.cut(host) {
-            self.tell(side, Event::LinkLost { link, reason: "cut".to_owned() });
+            self.tell(
+                side,
+                Event::LinkLost {
+                    link,
+                    reason: "cut".to_owned(),
+                },
+            );
         }
     }
 
@@ -166,7 +190,11 @@ impl World {
         };
         it.capture(now, vec![write], &mut self.entropy);
         self.pump(host);
-        self.hosts.get_mut(host).ok_or_else(|| no_host(host))?.outcome().map(|()| true)
+        self.hosts
+            .get_mut(host)
+            .ok_or_else(|| no_host(host))?
+            .outcome()
+            .map(|()| true)
     }
 
     /// Lets the next thing happen; says whether there was one.
@@ -197,7 +225,10 @@ impl World {
         let end = self.now + span;
         let due = |world: &Self| {
             let timers = world.hosts.iter().filter_map(Host::poll_timeout);
-            timers.chain(world.network.next_at()).min().is_some_and(|at| at <= end)
+            timers
+                .chain(world.network.next_at())
+                .min()
+                .is_some_and(|at| at <= end)
         };
         while due(self) && self.step() {}
         self.now = end;
@@ -248,7 +279,9 @@ impl World {
         match arrival {
             Arrival::Event { host, event } => self.tell(host, event),
             Arrival::Project { host, key, life } => {
-                let Some(it) = self.hosts.get(host).filter(|it| it.life() == life) else { return };
+                let Some(it) = self.hosts.get(host).filter(|it| it.life() == life) else {
+                    return;
+                };
                 let projection = project(it, key);
                 self.tell(host, Event::Projected(projection));
             }
@@ -270,8 +303,13 @@ impl World {
             match effect {
                 Effect::Send { link, frame } => self.network.send(now.instant, (host, link), frame),
                 Effect::Close(link) => self.network.close(now.instant, (host, link)),
-                Effect::Dial { peer, attempt, expects } => {
-                    self.network.dial(now.instant, host, (peer, attempt), expects);
+                Effect::Dial {
+                    peer,
+                    attempt,
+                    expects,
+                } => {
+                    self.network
+                        .dial(now.instant, host, (peer, attempt), expects);
                 }
                 Effect::Project(key) => {
                     let life = self.hosts.get(host).map_or(0, Host::life);
@@ -288,11 +326,15 @@ impl World {
 
 /// Projects a record as a node's projector does.
 fn project(host: &Host, key: RecordKey) -> Projection {
-    let loaded = host.store().snapshot().map_err(Error::from).and_then(|snapshot| {
-        let rows = Rows::new(snapshot.as_ref());
-        let actor = crate::id::ActorId::of(host.store_id(), &key);
-        Loaded::open(&rows, &key, &actor)
-    });
+    let loaded = host
+        .store()
+        .snapshot()
+        .map_err(Error::from)
+        .and_then(|snapshot| {
+            let rows = Rows::new(snapshot.as_ref());
+            let actor = crate::id::ActorId::of(host.store_id(), &key);
+            Loaded::open(&rows, &key, &actor)
+        });
     let (heads, value) = match loaded {
         Ok(loaded) => {
             let value = loaded.document.value().map(|it| it.to_bytes());

@@ -29,8 +29,15 @@ pub struct Traffic {
 /// Something that arrives at a host.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    Event { host: usize, event: Event },
-    Project { host: usize, key: RecordKey, life: u64 },
+    Event {
+        host: usize,
+        event: Event,
+    },
+    Project {
+        host: usize,
+        key: RecordKey,
+        life: u64,
+    },
 }
 
 /// One end of a link: a host, and the link's name there.
@@ -67,7 +74,10 @@ impl Network {
             last: BTreeMap::new(),
             isolated: BTreeSet::new(),
             next_link: 0,
-            traffic: Traffic { frames: 0, bytes: 0 },
+            traffic: Traffic {
+                frames: 0,
+                bytes: 0,
+            },
         }
     }
 
@@ -93,7 +103,9 @@ impl Network {
     }
 
     pub(super) fn send(&mut self, now: Instant, from: End, frame: Vec<u8>) {
-        let Some(to) = self.links.get(&from).copied() else { return };
+        let Some(to) = self.links.get(&from).copied() else {
+            return;
+        };
         let (host, link) = to;
         let bytes = frame.len();
         let frame = Bytes::from(wire::seal(frame));
@@ -102,16 +114,36 @@ impl Network {
         let frame = session::inspect(&frame, limits::FRAME_BYTES_MAX)
             .map_err(|error| (error.code(), error.to_string()));
         let at = self.in_order(now, from);
-        self.push(at, Arrival::Event { host, event: Event::Frame { link, frame } });
-        let sent = Event::Sent { link: from.1, bytes };
-        self.push(at, Arrival::Event { host: from.0, event: sent });
+        self.push(
+            at,
+            Arrival::Event {
+                host,
+                event: Event::Frame { link, frame },
+            },
+        );
+        let sent = Event::Sent {
+            link: from.1,
+            bytes,
+        };
+        self.push(
+            at,
+            Arrival::Event {
+                host: from.0,
+                event: sent,
+            },
+        );
     }
 
     pub(super) fn close(&mut self, now: Instant, from: End) {
-        let Some((host, link)) = self.links.remove(&from) else { return };
+        let Some((host, link)) = self.links.remove(&from) else {
+            return;
+        };
         self.links.remove(&(host, link));
         let at = self.in_order(now, from);
-        let event = Event::LinkLost { link, reason: "closed by the other side".to_owned() };
+        let event = Event::LinkLost {
+            link,
+            reason: "closed by the other side".to_owned(),
+        };
         self.push(at, Arrival::Event { host, event });
     }
 
@@ -127,8 +159,19 @@ impl Network {
         let to = to.filter(|it| !self.isolated.contains(it) && !self.isolated.contains(&from));
         let Some(to) = to else {
             let reason = "unreachable".to_owned();
-            let event = PeerEvent::Failed { peer, attempt, permanent: false, reason };
-            self.push(at, Arrival::Event { host: from, event: Event::Peer(event) });
+            let event = PeerEvent::Failed {
+                peer,
+                attempt,
+                permanent: false,
+                reason,
+            };
+            self.push(
+                at,
+                Arrival::Event {
+                    host: from,
+                    event: Event::Peer(event),
+                },
+            );
             return;
         };
         let [ours, theirs] = [1, 2].map(|it| LinkId(self.next_link + it));
@@ -138,9 +181,17 @@ impl Network {
         // Frames must not overtake the news that the link is open.
         self.last.insert((from, ours), at);
         self.last.insert((to, theirs), at);
-        let event = Event::Connected { link: ours, peer, attempt, expects };
+        let event = Event::Connected {
+            link: ours,
+            peer,
+            attempt,
+            expects,
+        };
         self.push(at, Arrival::Event { host: from, event });
-        let event = Event::Accepted { link: theirs, address: format!("sim:{from}") };
+        let event = Event::Accepted {
+            link: theirs,
+            address: format!("sim:{from}"),
+        };
         self.push(at, Arrival::Event { host: to, event });
     }
 
@@ -151,7 +202,10 @@ impl Network {
 
     /// Cuts the links of a host. What is on its way on them is lost. Gives both ends of each.
     pub(super) fn cut(&mut self, host: usize) -> Vec<End> {
-        let pairs = self.links.iter().filter(|((from, _), (to, _))| *from == host || *to == host);
+        let pairs = self
+            .links
+            .iter()
+            .filter(|((from, _), (to, _))| *from == host || *to == host);
         let ends: Vec<_> = pairs.map(|(from, _)| *from).collect();
         for end in &ends {
             self.links.remove(end);
@@ -184,11 +238,25 @@ impl Network {
             Arrival::Event { .. } | Arrival::Project { .. } => true,
         });
         // A dial that was cut before it was heard of has failed.
-        let at = self.on_the_way.first_key_value().map_or(Instant::default(), |((at, _), _)| *at);
+        let at = self
+            .on_the_way
+            .first_key_value()
+            .map_or(Instant::default(), |((at, _), _)| *at);
         for (host, peer, attempt) in dials {
             let reason = "cut".to_owned();
-            let event = PeerEvent::Failed { peer, attempt, permanent: false, reason };
-            self.push(at, Arrival::Event { host, event: Event::Peer(event) });
+            let event = PeerEvent::Failed {
+                peer,
+                attempt,
+                permanent: false,
+                reason,
+            };
+            self.push(
+                at,
+                Arrival::Event {
+                    host,
+                    event: Event::Peer(event),
+                },
+            );
         }
         ends
     }

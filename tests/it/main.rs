@@ -1,5 +1,12 @@
 //! Tests of the whole library through its public doors.
-#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
+mod fuzz_corpus;
 #[cfg(feature = "sim")]
 mod simulation;
+mod tidy;

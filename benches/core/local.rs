@@ -1,0 +1,242 @@
+//! One replica alone: capture, commit, apply, verify.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use automerge::transaction::Transactable as _;
+use syncline::doc::{self, Change, Document, EditMeta, Value};
+use syncline::entropy::Entropy;
+use syncline::id::{ActorId, CorrelationId, StoreId};
+use syncline::replica::{Intake, Replica, ViewRow, Write};
+use syncline::store::{Batch, Durability, RedbOptions, RedbStore, Store, Table as StoreTable};
+use syncline::time::WallTime;
+use syncline::{RecordId, RecordKey, SpaceId};
+
+use crate::table::{Table, micros_each, time};
+
+/// Fields of the small record: 8, about 300 bytes as JSON.
+fn small(number: usize) -> Value {
+    let json = serde_json::json!({
+        "id": number,
+        "kind": "task",
+        "title": format!("Water the plants in the house number {number}"),
+        "notes": "Twice a week in summer, once in winter; the fern by the window wants more, the \
+                  cactus hardly any, and nobody knows what the one in the hall is.",
+        "assignee": "anna",
+        "done": false,
+        "priority": 3,
+        "created_at": 1_700_000_000_000_u64,
+    });
+    Value::from_json(&json).unwrap()
+}
+
+fn key(number: usize) -> RecordKey {
+    RecordKey {
+        space: SpaceId::named("bench"),
+        collection: "tasks".parse().unwrap(),
+        record: RecordId::named(&number.to_string()),
+    }
+}
+
+fn meta() -> EditMeta {
+    EditMeta::at(WallTime::from_millis(1_700_000_000_000))
+}
+
+/// Creates the small record `number` as the store `store` would.
+fn create(store: StoreId, number: usize) -> Write {
+    let key = key(number);
+    let mut document = Document::new(&ActorId::of(store, &key));
+    let Value::Map(fields) = small(number) else {
+        unreachable!("a map")
+    };
+    let ((), change) = document
+        .edit::<_, syncline::Error>(meta(), |edit| edit.put_map(&fields))
+        .unwrap();
+    let view = ViewRow {
+        heads: document.heads(),
+        value: document.value().unwrap().to_bytes(),
+    };
+    Write {
+        key,
+        change: change.unwrap(),
+        view: Some(view),
+        must_be_new: true,
+    }
+}
+
+fn open(path: &Path) -> (Replica, Arc<dyn Store>) {
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(path, RedbOptions::default()).unwrap());
+    let replica = Replica::open(Arc::clone(&store), &mut Entropy::from_number(1)).unwrap();
+    (replica, store)
+}
+
+/// The rows that one captured record comes to, as far as their sizes go.
+fn floor_batch(from: usize, count: usize, bytes: usize) -> Batch {
+    let mut batch = Batch::default();
+    for number in from..from + count {
+        let mut log = 0_u32.to_be_bytes().to_vec();
+        log.extend_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+        batch.put(StoreTable::Log, log, vec![7; bytes]);
+        batch.put(
+            StoreTable::Views,
+            key(number).record.as_bytes().to_vec(),
+            vec![7; 330],
+        );
+        batch.put(
+            StoreTable::Records,
+            key(number).record.as_bytes().to_vec(),
+            vec![7; 90],
+        );
+    }
+    batch
+}
+
+pub(crate) fn measure(table: &mut Table, quick: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    edits(table, if quick { 200 } else { 20_000 });
+    captures(table, folder.path(), if quick { 20 } else { 2_000 });
+    applies(table, folder.path(), if quick { 200 } else { 10_000 });
+}
+
+/// Verifying, and editing beside Automerge alone.
+fn edits(table: &mut Table, rounds: usize) {
+    let store = StoreId::from_bytes([1; 16]);
+    let bytes = create(store, 1).change.bytes().clone();
+    let ((), span) =
+        time(|| (0..rounds).for_each(|_| drop(Change::verify(bytes.clone()).unwrap())));
+    let ((), floor) = time(|| {
+        (0..rounds).for_each(|_| drop(automerge::Change::try_from(bytes.as_ref()).unwrap()));
+    });
+    let floor = micros_each(floor, rounds);
+    table.row(
+        "verify a first change",
+        "µs",
+        micros_each(span, rounds),
+        Some(("Automerge's parse", floor)),
+    );
+
+    let key = key(1);
+    let mut document = Document::new(&ActorId::of(store, &key));
+    let Value::Map(fields) = small(1) else {
+        unreachable!("a map")
+    };
+    document
+        .edit::<_, syncline::Error>(meta(), |edit| edit.put_map(&fields))
+        .unwrap();
+    let path = ["priority".into()];
+    let rounds = rounds / 10;
+    let ((), span) = time(|| {
+        for round in 0..rounds {
+            let value = Value::Int(i64::try_from(round).unwrap() + 10);
+            document
+                .edit::<_, syncline::Error>(meta(), |edit| edit.set(&path, &value))
+                .unwrap();
+        }
+    });
+    let mut alone = automerge::Automerge::new();
+    let ((), floor) = time(|| {
+        for round in 0..rounds {
+            let mut tx = alone.transaction();
+            tx.put(automerge::ROOT, "priority", i64::try_from(round).unwrap())
+                .unwrap();
+            tx.commit();
+            drop(alone.get_last_local_change().unwrap().bytes().into_owned());
+        }
+    });
+    let floor = micros_each(floor, rounds);
+    table.row(
+        "edit one field, to change bytes",
+        "µs",
+        micros_each(span, rounds),
+        Some(("Automerge alone", floor)),
+    );
+}
+
+/// Durable local writes, alone and in groups, beside redb writing the same rows.
+fn captures(table: &mut Table, folder: &Path, commits: usize) {
+    for (name, group, commits) in [("one", 1, commits), ("64", 64, commits / 8)] {
+        let (mut replica, _store) = open(&folder.join(format!("capture-{group}.redb")));
+        let writes: Vec<_> = (0..commits * group)
+            .map(|it| create(replica.id(), it))
+            .collect();
+        let bytes = writes.first().map_or(0, |it| it.change.bytes().len());
+        let ((), span) = time(|| {
+            for group in writes.chunks(group) {
+                for write in group {
+                    let write = std::slice::from_ref(write);
+                    replica.capture(write, CorrelationId(1)).unwrap();
+                }
+                replica.commit(Durability::Immediate).unwrap();
+            }
+        });
+        let alone = RedbStore::open(
+            folder.join(format!("floor-{group}.redb")),
+            RedbOptions::default(),
+        );
+        let alone = alone.unwrap();
+        let ((), floor) = time(|| {
+            for commit in 0..commits {
+                let batch = floor_batch(commit * group, group, bytes + 60);
+                alone.commit(&batch, Durability::Immediate).unwrap();
+            }
+        });
+        let floor = micros_each(floor, commits * group);
+        let ours = micros_each(span, commits * group);
+        table.row(
+            &format!("capture and commit a record, {name} a commit"),
+            "µs",
+            ours,
+            Some(("redb alone, log, header and view", floor)),
+        );
+    }
+}
+
+/// Changes of others: admitted and appended without a document, beside Automerge applying them.
+fn applies(table: &mut Table, folder: &Path, records: usize) {
+    let author = StoreId::from_bytes([9; 16]);
+    let writes: Vec<_> = (0..records).map(|it| create(author, it)).collect();
+    let (mut replica, _store) = open(&folder.join("apply.redb"));
+    let apply = |replica: &mut Replica| {
+        for group in writes.chunks(1_000) {
+            for write in group {
+                let intake = Intake {
+                    key: write.key.clone(),
+                    origin: author,
+                    correlation: CorrelationId(1),
+                    now: WallTime::from_millis(1),
+                    changes: vec![doc::inspect(write.change.bytes().clone())],
+                };
+                replica.apply(&intake).unwrap();
+            }
+            if replica.is_dirty() {
+                replica.commit(Durability::Immediate).unwrap();
+            }
+        }
+    };
+    let ((), span) = time(|| apply(&mut replica));
+    let ((), again) = time(|| apply(&mut replica));
+    let ((), floor) = time(|| {
+        for write in &writes {
+            let change = automerge::Change::try_from(write.change.bytes().as_ref()).unwrap();
+            let mut document = automerge::Automerge::new();
+            document.apply_changes([change]).unwrap();
+            drop(document.save());
+        }
+    });
+    let floor = Some((
+        "Automerge apply and save, not stored",
+        micros_each(floor, records),
+    ));
+    table.row(
+        "apply a record from a peer, 1,000 a commit",
+        "µs",
+        micros_each(span, records),
+        floor,
+    );
+    table.row(
+        "the same again: all duplicates",
+        "µs",
+        micros_each(again, records),
+        None,
+    );
+}
