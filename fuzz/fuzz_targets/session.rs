@@ -1,2 +1,5 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| syncline_fuzz::session(data));
+libfuzzer_sys::fuzz_target!(
+    init: syncline_fuzz::expect_guarded_panics(),
+    |data: &[u8]| syncline_fuzz::session(data)
+);

@@ -7,17 +7,18 @@ use super::read::{Rows, damaged};
 use super::rows::Header;
 use crate::doc::{Change, Document};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{ActorId, ChangeHash, Heads, RecordKey};
-use crate::reconcile::Piece;
+use crate::id::{ActorId, Heads, Lsn, RecordKey};
 use crate::store::Table;
 
-/// A document and the heads of the store that it contains.
+/// A document, and how much of what the store has of its record is in it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The document.
+    /// The document. It may have local changes that are not stored yet.
     pub document: Document,
-    /// The heads of the stored changes that are in it. It may have local ones beyond.
+    /// The stored heads that are in it.
     pub heads: Heads,
+    /// Number of stored changes that are in it: all up to there, in the order of the store.
+    changes: u32,
 }
 
 impl Loaded {
@@ -28,15 +29,18 @@ impl Loaded {
     /// # Errors
     /// [`ErrorKind::Poisoned`] when Automerge refuses the changes; when the store can't be read.
     pub fn open(rows: &Rows<'_>, key: &RecordKey, actor: &ActorId) -> Result<Self> {
+        let document = Document::new(actor);
         let mut loaded = Self {
-            document: Document::new(actor),
+            document,
             heads: Heads::default(),
+            changes: 0,
         };
         loaded.refresh(rows, key)?;
         Ok(loaded)
     }
 
-    /// Brings the document up to what the store has of the record.
+    /// Brings the document up to what the store has of the record. Costs in proportion to what is
+    /// new.
     ///
     /// # Errors
     /// As [`Loaded::open`]. The document stays as it was.
@@ -44,23 +48,25 @@ impl Loaded {
         let Some((slot, header)) = find(rows, key)? else {
             return Ok(());
         };
-        let heads = header.hashes();
-        if heads == self.heads {
+        if header.changes == self.changes {
             return Ok(());
         }
-        let pieces = rows.graph(slot, &header)?.lacking(self.heads.as_slice());
-        let mut changes = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let change = read_change(rows, key, piece)?;
-            // Own edits came into the document before they were stored.
-            if !self.document.has(&change.hash()) {
-                changes.push(change);
-            }
+        let nodes = rows.nodes(slot, self.changes, &header)?;
+        // Own edits came into the document before they were stored.
+        let new = nodes.iter().filter(|it| !self.document.has(&it.hash));
+        let lsns: Vec<_> = new.map(|it| it.lsn).collect();
+        let verify = |bytes| Change::verify(bytes).map_err(|it| damaged(Table::Log, &it));
+        let changes: Vec<_> = read(rows, key, &lsns)?
+            .into_iter()
+            .map(verify)
+            .collect::<Result<_>>()?;
+        if !changes.is_empty() {
+            self.document
+                .apply(&changes)
+                .map_err(|fault| poisoned(key, &fault))?;
         }
-        self.document
-            .apply(&changes)
-            .map_err(|fault| poisoned(key, &fault))?;
-        self.heads = heads;
+        self.heads = header.hashes();
+        self.changes = header.changes;
         Ok(())
     }
 }
@@ -73,11 +79,12 @@ pub fn changes(rows: &Rows<'_>, key: &RecordKey) -> Result<Vec<Bytes>> {
     let Some((slot, header)) = find(rows, key)? else {
         return Ok(Vec::new());
     };
-    let pieces = rows.graph(slot, &header)?.lacking(&[] as &[ChangeHash]);
-    pieces
-        .into_iter()
-        .map(|it| read_bytes(rows, key, it))
-        .collect()
+    let lsns: Vec<_> = rows
+        .nodes(slot, 0, &header)?
+        .iter()
+        .map(|it| it.lsn)
+        .collect();
+    read(rows, key, &lsns)
 }
 
 fn find(rows: &Rows<'_>, key: &RecordKey) -> Result<Option<(Slot, Header)>> {
@@ -87,21 +94,17 @@ fn find(rows: &Rows<'_>, key: &RecordKey) -> Result<Option<(Slot, Header)>> {
     Ok(rows.header(slot)?.map(|header| (slot, header)))
 }
 
-fn read_bytes(rows: &Rows<'_>, key: &RecordKey, piece: Piece) -> Result<Bytes> {
-    let missing = || {
-        damaged(
-            Table::Log,
-            &format!("change {} of {key} is missing", piece.lsn),
-        )
+/// The bytes of changes at these numbers of the record's space.
+fn read(rows: &Rows<'_>, key: &RecordKey, lsns: &[Lsn]) -> Result<Vec<Bytes>> {
+    let missing = |lsn: &Lsn| damaged(Table::Log, &format!("change {lsn} of {key} is missing"));
+    let Some(space) = rows.number(key.space, None)? else {
+        return lsns.first().map_or(Ok(Vec::new()), |it| Err(missing(it)));
     };
-    let space = rows.number(key.space, None)?.ok_or_else(missing)?;
-    let row = rows.log_row(space, piece.lsn)?.ok_or_else(missing)?;
-    Ok(row.bytes)
-}
-
-fn read_change(rows: &Rows<'_>, key: &RecordKey, piece: Piece) -> Result<Change> {
-    let bytes = read_bytes(rows, key, piece)?;
-    Change::verify(bytes).map_err(|fault| damaged(Table::Log, &fault))
+    let bytes = |lsn: &Lsn| -> Result<Bytes> {
+        let row = rows.log_row(space, *lsn)?;
+        row.map(|it| it.bytes).ok_or_else(|| missing(lsn))
+    };
+    lsns.iter().map(bytes).collect()
 }
 
 fn poisoned(key: &RecordKey, fault: &dyn std::error::Error) -> Error {

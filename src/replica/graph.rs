@@ -90,10 +90,32 @@ impl Node {
     }
 }
 
+const BLOCK: u32 = {
+    assert!(limits::GRAPH_BLOCK_CHANGES < 1 << 16);
+    limits::GRAPH_BLOCK_CHANGES as u32
+};
+
 /// The block that holds `position`.
-pub(super) fn block_of(position: u32) -> u32 {
-    let per_block = u32::try_from(limits::GRAPH_BLOCK_CHANGES).unwrap_or(u32::MAX);
-    position / per_block
+pub(super) const fn block_of(position: u32) -> u32 {
+    position / BLOCK
+}
+
+/// The first position of a block.
+pub(super) const fn first_of(block: u32) -> u32 {
+    block.saturating_mul(BLOCK)
+}
+
+/// The nodes of one stored block, of which the first has position `first`.
+pub(super) fn read_nodes(block: &[u8], first: u32) -> Result<Vec<Node>, Malformed> {
+    let mut reader = Reader::new(block);
+    let mut nodes = Vec::new();
+    for position in first.. {
+        if reader.remaining() == 0 {
+            break;
+        }
+        nodes.push(Node::decode(&mut reader, position)?);
+    }
+    Ok(nodes)
 }
 
 /// All changes of one record, indexed.
@@ -104,16 +126,6 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Reads the nodes of one stored block and appends them.
-    pub(super) fn read_block(&mut self, block: &[u8]) -> Result<(), Malformed> {
-        let mut reader = Reader::new(block);
-        while reader.remaining() > 0 {
-            let node = Node::decode(&mut reader, self.len())?;
-            self.push(node);
-        }
-        Ok(())
-    }
-
     /// Appends a node.
     pub(super) fn push(&mut self, node: Node) {
         self.by_hash.insert(node.hash, self.len());

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::graph::{Graph, block_of};
+use super::graph::{Graph, Node, block_of, first_of, read_nodes};
 use super::keys::{self, Number, Slot};
 use super::quarantine::QuarantineRow;
 use super::rows::{self, Header, LogRow, StaleRow, ViewRow};
@@ -242,26 +242,42 @@ impl<'a> Rows<'a> {
             .unwrap_or_default())
     }
 
+    /// The record's changes from position `from` on, in the order in which they were applied.
+    ///
+    /// # Errors
+    /// When the store can't be read, or the graph does not agree with the header.
+    pub fn nodes(&self, slot: Slot, from: u32, header: &Header) -> Result<Vec<Node>> {
+        let first = block_of(from);
+        let mut nodes = Vec::new();
+        for block in first..=block_of(header.changes.saturating_sub(1)) {
+            let start = first_of(block);
+            let read = read_nodes(&self.block(slot, block)?, start);
+            nodes.extend(read.map_err(|error| damaged(Table::Graph, &error))?);
+        }
+        let skipped = from.saturating_sub(first_of(first));
+        let nodes: Vec<_> = nodes.into_iter().skip(index(skipped)).collect();
+        if nodes.len() != index(header.changes.saturating_sub(from)) {
+            let found = format!("{} changes after {from} of {}", nodes.len(), header.changes);
+            return Err(damaged(Table::Graph, &found));
+        }
+        Ok(nodes)
+    }
+
     /// The record's whole change graph.
     ///
     /// # Errors
     /// When the store can't be read, or the graph does not agree with the header.
     pub fn graph(&self, slot: Slot, header: &Header) -> Result<Graph> {
         let mut graph = Graph::default();
-        if header.changes > 0 {
-            for block in 0..=block_of(header.changes - 1) {
-                let bytes = self.block(slot, block)?;
-                graph
-                    .read_block(&bytes)
-                    .map_err(|error| damaged(Table::Graph, &error))?;
-            }
-        }
-        if graph.len() != header.changes {
-            let found = format!("{} of {} changes of a record", graph.len(), header.changes);
-            return Err(damaged(Table::Graph, &found));
-        }
+        self.nodes(slot, 0, header)?
+            .into_iter()
+            .for_each(|it| graph.push(it));
         Ok(graph)
     }
+}
+
+fn index(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// A row that does not read as it was written.

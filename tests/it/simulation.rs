@@ -60,6 +60,10 @@ fn key(world: &World, record: usize) -> RecordKey {
     world.key(collection, RecordId::named(&format!("record {record}")))
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method is not general enough"
+)]
 fn perform(world: &mut World, hosts: usize, action: &Action) {
     let step = |name: &str| vec![PathStep::Key(name.to_owned())];
     match action {
@@ -104,7 +108,7 @@ fn perform(world: &mut World, hosts: usize, action: &Action) {
         }
         Action::Restore { host, record } => {
             let key = key(world, *record);
-            let restored = world.edit(host % hosts, &key, syncline::doc::Edit::restore);
+            let restored = world.edit(host % hosts, &key, |edit| edit.restore());
             restored.expect("a restoration");
         }
         Action::Cut(host) => world.cut(host % hosts),
