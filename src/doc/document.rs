@@ -152,6 +152,11 @@ impl Document {
         self.nothing_waits()
     }
 
+    /// Whether an edit failed half way, so that the document has to be loaded again.
+    pub const fn is_spoiled(&self) -> bool {
+        self.spoiled
+    }
+
     const fn check_usable(&self) -> Result<(), DocumentFault> {
         if self.spoiled {
             Err(DocumentFault::Spoiled)

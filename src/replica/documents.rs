@@ -22,6 +22,15 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// An empty document that `actor` will write to, nothing of the store in it yet.
+    pub fn new(actor: &ActorId) -> Self {
+        Self {
+            document: Document::new(actor),
+            heads: Heads::default(),
+            changes: 0,
+        }
+    }
+
     /// The document of a record as it stands, empty if nothing of it is here.
     ///
     /// Costs in proportion to the record's history.
@@ -29,12 +38,7 @@ impl Loaded {
     /// # Errors
     /// [`ErrorKind::Poisoned`] when Automerge refuses the changes; when the store can't be read.
     pub fn open(rows: &Rows<'_>, key: &RecordKey, actor: &ActorId) -> Result<Self> {
-        let document = Document::new(actor);
-        let mut loaded = Self {
-            document,
-            heads: Heads::default(),
-            changes: 0,
-        };
+        let mut loaded = Self::new(actor);
         loaded.refresh(rows, key)?;
         Ok(loaded)
     }
