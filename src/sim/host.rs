@@ -32,7 +32,11 @@ pub struct Host {
 }
 
 impl Host {
-    pub(super) fn open(store: Arc<dyn Store>, entropy: &mut Entropy) -> Result<Self> {
+    pub(super) fn open(
+        store: Arc<dyn Store>,
+        projects: bool,
+        entropy: &mut Entropy,
+    ) -> Result<Self> {
         let config = Config {
             identity: Arc::new(Identity::generate(entropy)),
             policy: Arc::new(Policy {
@@ -41,7 +45,7 @@ impl Host {
             }),
             spaces: vec![(super::World::space(), Wanted::All)],
             durability: Durability::Immediate,
-            projects: true,
+            projects,
             dialling: DialSettings::default(),
         };
         let engine = Engine::open(config.clone(), Arc::clone(&store), entropy.fork())?;
@@ -185,7 +189,8 @@ impl Host {
                     .iter()
                     .all(|(it, backlog)| *backlog == 0 && !it.walking && it.pending_records == 0)
         });
-        linked && all_acked && replica.stale().is_ok_and(|it| it.is_empty())
+        let shown = !self.config.projects || replica.stale().is_ok_and(|it| it.is_empty());
+        linked && all_acked && shown
     }
 
     /// What is known here of a record.

@@ -36,9 +36,8 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Heads, RecordId, RecordKey, SpaceId};
 use crate::peer::PeerEvent;
-use crate::replica::Projection;
-use crate::replica::Rows;
 use crate::replica::documents::Loaded;
+use crate::replica::{Projection, Rows, Write};
 use crate::store::{MemoryStore, Store};
 use crate::time::{Instant, Now, WallTime};
 use network::{Arrival, Network};
@@ -65,18 +64,18 @@ impl World {
     /// None with stores in memory.
     pub fn new(seed: u64, hosts: usize) -> Result<Self> {
         let stores = (0..hosts).map(|_| -> Arc<dyn Store> { Arc::new(MemoryStore::new()) });
-        Self::over(seed, stores.collect())
+        Self::over(seed, stores.collect(), true)
     }
 
-    /// One replica over each of `stores`.
+    /// One replica over each of `stores`, with views or only relaying.
     ///
     /// # Errors
     /// When a store can't be opened.
-    pub fn over(seed: u64, stores: Vec<Arc<dyn Store>>) -> Result<Self> {
+    pub fn over(seed: u64, stores: Vec<Arc<dyn Store>>, views: bool) -> Result<Self> {
         let mut entropy = Entropy::from_number(seed);
         let hosts = stores
             .into_iter()
-            .map(|store| Host::open(store, &mut entropy));
+            .map(|store| Host::open(store, views, &mut entropy));
         Ok(Self {
             hosts: hosts.collect::<Result<_>>()?,
             network: Network::new(entropy.fork()),
@@ -188,13 +187,23 @@ impl World {
         let Some(write) = it.prepare(key, EditMeta::at(now.wall), edit)? else {
             return Ok(false);
         };
+        self.capture(host, write).map(|()| true)
+    }
+
+    /// Hands a host a change that was made on a document of the caller's, which may lag behind
+    /// what the host knows.
+    ///
+    /// # Errors
+    /// Those of a capture.
+    pub fn capture(&mut self, host: usize, write: Write) -> Result<()> {
+        let now = self.now();
+        let it = self.hosts.get_mut(host).ok_or_else(|| no_host(host))?;
         it.capture(now, vec![write], &mut self.entropy);
         self.pump(host);
         self.hosts
             .get_mut(host)
             .ok_or_else(|| no_host(host))?
             .outcome()
-            .map(|()| true)
     }
 
     /// Lets the next thing happen; says whether there was one.

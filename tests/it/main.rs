@@ -10,3 +10,4 @@ mod fuzz_corpus;
 #[cfg(feature = "sim")]
 mod simulation;
 mod tidy;
+mod traces;

@@ -1,0 +1,6 @@
+//! Real editing histories through a hub that never loads the document.
+
+mod history;
+mod materialised;
+#[cfg(feature = "sim")]
+mod two_people;
