@@ -248,6 +248,10 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that moved cursors wait for a commit to go along with.
 pub const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
+/// Time without a write after which the store is settled: made fast to open should the process be
+/// killed.
+pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
+
 /// Time after which a write under relaxed durability is synced, and with it may be sent.
 pub const SYNC_AFTER: Duration = Duration::from_millis(20);
 

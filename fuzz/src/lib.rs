@@ -127,7 +127,7 @@ fn now(millis: u64) -> Now {
 fn hub() -> Engine {
     let mut entropy = Entropy::from_number(1);
     let config = Config {
-        identity: Arc::new(Identity::generate(&mut entropy)),
+        identity: Some(Arc::new(Identity::generate(&mut entropy))),
         policy: Arc::new(Policy {
             replicas: Admission::Anyone,
             spaces: Spaces::Any,

@@ -1,8 +1,10 @@
 //! Links: each has a session; of several with one peer store, one stays.
 
+use std::sync::Arc;
+
 use super::gate::PeerGate;
-use super::{Config, Engine, Event, LinkId};
-use crate::access::Role;
+use super::{Config, Effect, Engine, Event, LinkId};
+use crate::access::{Identity, Role};
 use crate::entropy::Entropy;
 use crate::error::Result;
 use crate::id::{CorrelationId, ReplicaId, StoreId};
@@ -61,7 +63,7 @@ impl Engine {
         };
         let config = session_config(
             &self.config,
-            self.replica.id(),
+            (Arc::clone(&self.identity), self.replica.id()),
             (role, expect),
             &mut self.entropy,
         );
@@ -144,6 +146,7 @@ impl Engine {
             return;
         };
         link.peer = Some((replica, store));
+        self.ready.push_back(Effect::Trust(id));
         let role = link.session.role();
         tracing::info!(peer = %replica, address = link.address, "a session begins");
         match link.dialled.clone() {
@@ -174,7 +177,7 @@ impl Engine {
             None => None,
             // Both dialled each other: both sides must hang up the same one.
             Some((rival, other)) if other != role => {
-                let ours_wins = self.config.identity.replica_id() < replica;
+                let ours_wins = self.identity.replica_id() < replica;
                 let keep_new = ours_wins == (role == Role::Dialer);
                 Some(if keep_new { rival } else { id })
             }
@@ -308,16 +311,16 @@ impl Engine {
 
 fn session_config(
     config: &Config,
-    store: StoreId,
+    (identity, store): (Arc<Identity>, StoreId),
     (role, expect): (Role, Option<ReplicaId>),
     entropy: &mut Entropy,
 ) -> session::Config {
     session::Config {
-        identity: std::sync::Arc::clone(&config.identity),
+        identity,
         store,
         role,
         expect,
-        policy: std::sync::Arc::clone(&config.policy),
+        policy: Arc::clone(&config.policy),
         spaces: config.spaces.clone(),
         nonce: entropy.bytes(),
         correlation: CorrelationId(entropy.number()),

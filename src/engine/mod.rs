@@ -18,11 +18,12 @@ pub use delivery::Target;
 pub use status::{LinkStatus, PeerReport, SpaceReport, Status};
 
 use crate::access::{Identity, Policy};
+use crate::doc::Received;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
-use crate::replica::{Projection, Quarantined, Replica, ShownView, Write};
+use crate::replica::{Admission, Intake, Projection, Quarantined, Replica, ShownView, Write};
 use crate::session::Inbound;
 use crate::store::{Durability, Store};
 use crate::time::{Instant, Now};
@@ -41,8 +42,8 @@ pub struct LinkId(pub u64);
 /// How an engine is to behave.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who we are.
-    pub identity: Arc<Identity>,
+    /// Who we are; `None` for the identity that the store keeps.
+    pub identity: Option<Arc<Identity>>,
     /// Who may do what.
     pub policy: Arc<Policy>,
     /// The spaces to open on every link, and what to receive of each.
@@ -64,6 +65,17 @@ pub enum Event {
         ticket: Ticket,
         /// The changes, all or none.
         writes: Vec<Write>,
+        /// Follows them.
+        correlation: CorrelationId,
+    },
+    /// The application brings changes that were made elsewhere, such as those of a saved document.
+    Import {
+        /// Who waits for the commit.
+        ticket: Ticket,
+        /// The record.
+        key: RecordKey,
+        /// The changes, parents first.
+        changes: Vec<Received>,
         /// Follows them.
         correlation: CorrelationId,
     },
@@ -141,6 +153,8 @@ pub enum Event {
 pub enum Reply {
     /// The changes are durable as configured, under these numbers.
     Captured(Result<Vec<Lsn>>),
+    /// What became of imported changes, which is durable as configured.
+    Imported(Result<Vec<Admission>>),
     /// The record is held by the peers that were waited for.
     Delivered(Result<()>),
     /// How things stand.
@@ -161,6 +175,8 @@ pub enum Effect {
         /// The frame, not compressed yet.
         frame: Vec<u8>,
     },
+    /// The peer of a link has proved who it is: large frames may come.
+    Trust(LinkId),
     /// Close a link once its frames are written.
     Close(LinkId),
     /// Open a link.
@@ -191,6 +207,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    identity: Arc<Identity>,
     replica: Replica,
     entropy: Entropy,
     dialer: Dialer,
@@ -200,14 +217,16 @@ pub struct Engine {
     /// Links that may have something to send.
     runnable: BTreeSet<LinkId>,
     ready: VecDeque<Effect>,
-    /// Writers whose changes wait for the commit.
-    captured: Vec<(Ticket, Vec<Lsn>)>,
+    /// Answers to writers, which wait for the commit.
+    captured: Vec<(Ticket, Reply)>,
     waiters: Vec<Waiter>,
     projecting: BTreeSet<RecordKey>,
     /// When cursors first moved that are not written yet.
     unsaved: Option<Instant>,
     /// When something was first committed that is not synced yet.
     unsynced: Option<Instant>,
+    /// When the store is to be settled, unless something is written before.
+    unsettled: Option<Instant>,
     stopping: Option<Instant>,
     stopped: bool,
 }
@@ -218,10 +237,15 @@ impl Engine {
     /// # Errors
     /// When the store can't be read, or a new one can't be written.
     pub fn open(config: Config, store: Arc<dyn Store>, mut entropy: Entropy) -> Result<Self> {
-        let replica = Replica::open(store, &mut entropy)?;
+        let mut replica = Replica::open(store, &mut entropy)?;
+        let identity = match &config.identity {
+            Some(identity) => Arc::clone(identity),
+            None => Arc::new(replica.identity(&mut entropy)?),
+        };
         let dialer = Dialer::new(config.dialling, entropy.fork());
         let mut engine = Self {
             config,
+            identity,
             replica,
             entropy,
             dialer,
@@ -234,12 +258,18 @@ impl Engine {
             projecting: BTreeSet::new(),
             unsaved: None,
             unsynced: None,
+            unsettled: None,
             stopping: None,
             stopped: false,
         };
         let stale = engine.replica.stale()?;
         engine.project(stale);
         Ok(engine)
+    }
+
+    /// Who we are.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.identity.replica_id()
     }
 
     /// This life of the store.
@@ -262,6 +292,21 @@ impl Engine {
                 correlation,
             } => {
                 self.capture(ticket, &writes, correlation);
+            }
+            Event::Import {
+                ticket,
+                key,
+                changes,
+                correlation,
+            } => {
+                let intake = Intake {
+                    key,
+                    origin: self.replica.id(),
+                    correlation,
+                    now: now.wall,
+                    changes,
+                };
+                self.import(ticket, &intake);
             }
             Event::Projected(projection) => self.projected(now, projection),
             Event::Await {
@@ -303,8 +348,20 @@ impl Engine {
             self.replica.capture(writes, correlation)
         };
         match captured {
-            Ok(numbers) => self.captured.push((ticket, numbers)),
+            Ok(numbers) => self.captured.push((ticket, Reply::Captured(Ok(numbers)))),
             Err(error) => self.reply(ticket, Reply::Captured(Err(error))),
+        }
+    }
+
+    fn import(&mut self, ticket: Ticket, intake: &Intake) {
+        let applied = if self.stopping.is_some() {
+            Err(Error::new(ErrorKind::Closed, "the node is shutting down"))
+        } else {
+            self.replica.apply(intake)
+        };
+        match applied {
+            Ok(fates) => self.captured.push((ticket, Reply::Imported(Ok(fates)))),
+            Err(error) => self.reply(ticket, Reply::Imported(Err(error))),
         }
     }
 

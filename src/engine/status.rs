@@ -90,7 +90,7 @@ impl Engine {
     pub fn status(&self, now: Now) -> Status {
         let until = |at: Instant| at.since(now.instant);
         Status {
-            replica: self.config.identity.replica_id(),
+            replica: self.identity.replica_id(),
             store: self.replica.id(),
             spaces: self
                 .replica

@@ -25,6 +25,7 @@ impl Engine {
         }
         self.flush(now);
         self.sync(now);
+        self.settle(now);
         while self.ready.is_empty() && self.speak(now) {}
         self.dial();
         if self.ready.is_empty() {
@@ -45,6 +46,7 @@ impl Engine {
         let own = [
             self.unsaved,
             self.unsynced,
+            self.unsettled,
             self.stopping,
             self.dialer.poll_timeout(),
         ];
@@ -84,6 +86,7 @@ impl Engine {
 
     fn committed(&mut self, now: Now, commit: Commit) {
         metrics::counter!(names::COMMITS).increment(1);
+        self.unsettled = Some(now.instant + limits::SETTLE_AFTER);
         if self.config.durability == Durability::Relaxed {
             self.unsynced = self.unsynced.or(Some(now.instant + limits::SYNC_AFTER));
         } else {
@@ -104,8 +107,8 @@ impl Engine {
         if !commit.committed.is_empty() {
             self.runnable.extend(self.links.keys().copied());
         }
-        for (ticket, numbers) in std::mem::take(&mut self.captured) {
-            self.reply(ticket, Reply::Captured(Ok(numbers)));
+        for (ticket, reply) in std::mem::take(&mut self.captured) {
+            self.reply(ticket, reply);
         }
         metrics::counter!(names::VIEWS_PROJECTED)
             .increment(u64::try_from(commit.shown.len()).unwrap_or(0));
@@ -119,12 +122,17 @@ impl Engine {
     fn failed(&mut self, now: Now, error: &Error) {
         tracing::error!(%error, "the store failed; only reads go on");
         let kind = error.kind();
-        for (ticket, _) in std::mem::take(&mut self.captured) {
+        for (ticket, reply) in std::mem::take(&mut self.captured) {
             let error = Error::new(kind, error.to_string());
-            self.reply(ticket, Reply::Captured(Err(error)));
+            let reply = match reply {
+                Reply::Imported(_) => Reply::Imported(Err(error)),
+                _ => Reply::Captured(Err(error)),
+            };
+            self.reply(ticket, reply);
         }
         self.unsaved = None;
         self.unsynced = None;
+        self.unsettled = None;
         let ids: Vec<_> = self.links.keys().copied().collect();
         for id in ids {
             let text = "the store can't be written".to_owned();
@@ -147,6 +155,17 @@ impl Engine {
             self.failed(now, &error);
         }
         self.runnable.extend(self.links.keys().copied());
+    }
+
+    /// Nothing was written for a while: prepares the store for being killed.
+    fn settle(&mut self, now: Now) {
+        if self.unsettled.is_none_or(|at| now.instant < at) || self.unsynced.is_some() {
+            return;
+        }
+        self.unsettled = None;
+        if let Err(error) = self.replica.settle() {
+            self.failed(now, &error);
+        }
     }
 
     /// Lets the next session speak; says whether there was one.

@@ -105,7 +105,7 @@ impl Replica {
         if let Some(view) = &write.view {
             self.show(slot, &write.key, view)?;
             if view.heads == heads {
-                self.settle(slot, &write.key);
+                self.view_is_current(slot, &write.key);
             }
         }
         Ok(lsn)
@@ -134,7 +134,7 @@ impl Replica {
             Err(_of_the_past) => {}
         }
         if is_current {
-            self.settle(slot, &key);
+            self.view_is_current(slot, &key);
         } else {
             self.pending.stale.push(key);
         }
@@ -163,7 +163,7 @@ impl Replica {
     }
 
     /// The record's view is as new as its heads.
-    fn settle(&mut self, slot: Slot, key: &RecordKey) {
+    fn view_is_current(&mut self, slot: Slot, key: &RecordKey) {
         self.batch.remove(Table::Stale, slot.key());
         self.pending.stale.retain(|it| it != key);
     }

@@ -28,6 +28,7 @@ pub use quarantine::{Quarantined, Reason};
 pub use read::Rows;
 pub use rows::{Head, Header, ViewRow};
 
+use crate::access::Identity;
 use crate::codec::Reader;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +40,7 @@ use graph::GraphCache;
 use quarantine::QuarantineRow;
 
 const STORE_ID: &[u8] = b"store";
+const IDENTITY: &[u8] = b"identity";
 const QUARANTINE: &[u8] = b"quarantine";
 
 /// A change of a record that a commit made durable.
@@ -133,6 +135,23 @@ impl Replica {
         Ok(replica)
     }
 
+    /// The key pair that the store keeps for its replica; made and stored at the first call.
+    ///
+    /// # Errors
+    /// When the store can't be read or, the first time, written.
+    pub fn identity(&mut self, entropy: &mut Entropy) -> Result<Identity> {
+        if let Some(row) = self.rows().get(Table::Meta, IDENTITY)? {
+            let secret = row.as_slice().try_into();
+            let damaged = |_length| read::damaged(Table::Meta, &"the key has a wrong length");
+            return Ok(Identity::from_bytes(&secret.map_err(damaged)?));
+        }
+        let identity = Identity::generate(entropy);
+        let row = identity.to_bytes().to_vec();
+        self.batch.put(Table::Meta, IDENTITY.to_vec(), row);
+        self.commit(Durability::Immediate)?;
+        Ok(identity)
+    }
+
     /// This life of the store.
     pub const fn id(&self) -> StoreId {
         self.id
@@ -195,6 +214,19 @@ impl Replica {
         if let Err(error) = self.store.commit(&Batch::default(), Durability::Immediate) {
             self.failed = true;
             return Err(Error::from(error).context("could not sync"));
+        }
+        Ok(())
+    }
+
+    /// Prepares the store for being killed while idle, see [`Store::settle`].
+    ///
+    /// # Errors
+    /// When the store could not write.
+    pub fn settle(&mut self) -> Result<()> {
+        self.check_writable()?;
+        if let Err(error) = self.store.settle() {
+            self.failed = true;
+            return Err(Error::from(error).context("could not settle"));
         }
         Ok(())
     }

@@ -332,7 +332,12 @@ impl Session {
             Err(fault) => return Ok(Err(fault)),
         };
         let is_idle = link.is_idle(gate.lsn(space)?);
-        if !is_idle || now < link.repair_at || link.root(gate)? == theirs {
+        // While we still have something for the peer the roots have to differ.
+        if !is_idle || link.root(gate)? == theirs {
+            link.note_caught_up();
+            return Ok(Ok(()));
+        }
+        if now < link.repair_at {
             return Ok(Ok(()));
         }
         // A difference that walking can't mend (one side holds back what the other admits) must

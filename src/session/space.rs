@@ -33,6 +33,8 @@ pub struct SpaceStatus {
     pub walking: bool,
     /// Records that are still to be pushed or were asked for.
     pub pending_records: usize,
+    /// Since the session began we have once had all that the peer had.
+    pub caught_up: bool,
 }
 
 /// A record whose changes are being pushed.
@@ -83,6 +85,8 @@ pub(super) struct SpaceLink {
     /// No walk by a differing root before this.
     pub(super) repair_at: Instant,
     pub(super) repairs: u32,
+    /// Once in this session we have had all that the peer had.
+    caught_up: bool,
     waiting: BTreeSet<RecordKey>,
     ask_at: Option<Instant>,
     pub(super) progress: Instant,
@@ -117,6 +121,7 @@ impl SpaceLink {
             root_at: now,
             repair_at: now,
             repairs: 0,
+            caught_up: false,
             waiting: BTreeSet::new(),
             ask_at: None,
             progress: now,
@@ -189,7 +194,9 @@ impl SpaceLink {
         // was set back, and its numbers mean nothing.
         let acked = self.cursor.acked.max(theirs.acked);
         let known = self.resumed && covered && acked <= lsn;
-        if known && theirs.resume && same_want && theirs.root == self.root(inventory)? {
+        let equal = same_want && theirs.root == self.root(inventory)?;
+        self.caught_up = equal;
+        if known && theirs.resume && equal {
             self.settle(lsn);
             return Ok(());
         }
@@ -310,6 +317,11 @@ impl SpaceLink {
         Ok(())
     }
 
+    /// The peer says that it has nothing more for us, and nothing speaks against it.
+    pub(super) const fn note_caught_up(&mut self) {
+        self.caught_up = true;
+    }
+
     pub(super) const fn root_sent(&mut self, now: Instant) {
         self.root_due = false;
         self.stirred = false;
@@ -350,6 +362,7 @@ impl SpaceLink {
             received: self.cursor.received,
             walking: self.owes_walk || self.walking.is_some(),
             pending_records: self.pushes.len() + self.open_wants.len(),
+            caught_up: self.caught_up,
         }
     }
 }

@@ -38,7 +38,7 @@ impl Host {
         entropy: &mut Entropy,
     ) -> Result<Self> {
         let config = Config {
-            identity: Arc::new(Identity::generate(entropy)),
+            identity: Some(Arc::new(Identity::generate(entropy))),
             policy: Arc::new(Policy {
                 replicas: Admission::Anyone,
                 spaces: Spaces::Any,
@@ -114,6 +114,7 @@ impl Host {
             Effect::Shown(_) => self.shown += 1,
             Effect::Reply(..)
             | Effect::Send { .. }
+            | Effect::Trust(_)
             | Effect::Close(_)
             | Effect::Dial { .. }
             | Effect::CancelDial { .. }

@@ -326,6 +326,7 @@ impl World {
                 }
                 Effect::Reply(..)
                 | Effect::CancelDial { .. }
+                | Effect::Trust(_)
                 | Effect::Shown(_)
                 | Effect::Stopped => {}
             }

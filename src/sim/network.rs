@@ -218,6 +218,7 @@ impl Network {
             | Event::Accepted { link, .. }
             | Event::LinkLost { link, .. } => ends.contains(&(host, *link)),
             Event::Capture { .. }
+            | Event::Import { .. }
             | Event::Projected(_)
             | Event::Await { .. }
             | Event::Forget(_)
