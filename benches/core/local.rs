@@ -7,7 +7,7 @@ use automerge::transaction::Transactable as _;
 use syncline::doc::{self, Change, Document, EditMeta, Value};
 use syncline::entropy::Entropy;
 use syncline::id::{ActorId, CorrelationId, StoreId};
-use syncline::replica::{Intake, Replica, ViewRow, Write};
+use syncline::replica::{Intake, Replica, Write};
 use syncline::store::{Batch, Durability, RedbOptions, RedbStore, Store, Table as StoreTable};
 use syncline::time::WallTime;
 use syncline::{RecordId, RecordKey, SpaceId};
@@ -52,10 +52,7 @@ fn create(store: StoreId, number: usize) -> Write {
     let ((), change) = document
         .edit::<_, syncline::Error>(meta(), |edit| edit.put_map(&fields))
         .unwrap();
-    let view = ViewRow {
-        heads: document.heads(),
-        value: document.value().unwrap().to_bytes(),
-    };
+    let view = (document.heads(), document.value().unwrap().to_bytes());
     Write {
         key,
         change: change.unwrap(),

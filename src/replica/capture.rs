@@ -17,8 +17,9 @@ pub struct Write {
     pub key: RecordKey,
     /// The change, written by this store's actor.
     pub change: Change,
-    /// The view, if the writer knows it.
-    pub view: Option<ViewRow>,
+    /// The record's heads and encoded value after it, if the writer knows them. Without a view, or
+    /// if something else came to the record meanwhile, a projector makes one.
+    pub view: Option<(Heads, Vec<u8>)>,
     /// Fail with [`ErrorKind::AlreadyExists`] if the record has changes already.
     pub must_be_new: bool,
 }
@@ -30,6 +31,8 @@ pub struct Projection {
     pub key: RecordKey,
     /// The heads that it shows, or tried to.
     pub heads: Heads,
+    /// How many of the record's changes those are, as in [`ViewRow::changes`].
+    pub changes: u32,
     /// The encoded value, or why the document could not be loaded.
     pub value: Result<Vec<u8>, String>,
 }
@@ -100,13 +103,17 @@ impl Replica {
             correlation,
         };
         let lsn = self.append(&mut record, &write.change, parents, source)?;
-        let (slot, heads) = (record.slot, record.header.hashes());
+        let (slot, heads, changes) = (record.slot, record.header.hashes(), record.header.changes);
         self.close_record(record)?;
-        if let Some(view) = &write.view {
+        if let Some((_, value)) = write.view.as_ref().filter(|it| it.0 == heads) {
+            let value = value.clone();
+            let view = ViewRow {
+                heads,
+                changes,
+                value,
+            };
             self.show(slot, &write.key, view)?;
-            if view.heads == heads {
-                self.view_is_current(slot, &write.key);
-            }
+            self.view_is_current(slot, &write.key);
         }
         Ok(lsn)
     }
@@ -117,7 +124,12 @@ impl Replica {
     /// When the store can't be read.
     pub fn project(&mut self, projection: Projection, now: WallTime) -> Result<()> {
         self.check_writable()?;
-        let Projection { key, heads, value } = projection;
+        let Projection {
+            key,
+            heads,
+            changes,
+            value,
+        } = projection;
         let Some(slot) = self.catalog.slot(&key) else {
             return Ok(());
         };
@@ -127,7 +139,12 @@ impl Replica {
         let is_current = header.hashes() == heads;
         match value {
             Ok(value) => {
-                self.show(slot, &key, &ViewRow { heads, value })?;
+                let view = ViewRow {
+                    heads,
+                    changes,
+                    value,
+                };
+                self.show(slot, &key, view)?;
                 self.unpoison(slot)?;
             }
             Err(detail) if is_current => self.poison(slot, detail, now)?,
@@ -141,10 +158,10 @@ impl Replica {
         Ok(())
     }
 
-    /// Writes a view, unless it shows what the stored one shows.
-    fn show(&mut self, slot: Slot, key: &RecordKey, view: &ViewRow) -> Result<()> {
+    /// Writes a view, unless the stored one is newer or shows the same. Views never go back.
+    fn show(&mut self, slot: Slot, key: &RecordKey, view: ViewRow) -> Result<()> {
         let before = self.rows().view(slot)?;
-        if before.as_ref() == Some(view) {
+        if before.as_ref().is_some_and(|it| it.changes >= view.changes) {
             return Ok(());
         }
         let cause = self.rows().stale(slot)?;
@@ -153,11 +170,11 @@ impl Replica {
         self.batch.put(Table::Views, slot.key(), view.encode());
         self.pending.shown.push(ShownView {
             key: key.clone(),
-            heads: view.heads.clone(),
+            heads: view.heads,
             origin,
             correlation,
             before: before.map(|it| it.value),
-            after: view.value.clone(),
+            after: view.value,
         });
         Ok(())
     }

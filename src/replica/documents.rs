@@ -43,6 +43,16 @@ impl Loaded {
         Ok(loaded)
     }
 
+    /// Number of stored changes that are in it.
+    pub const fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    /// Whether there are local changes in it that it has not met in the store yet.
+    pub fn is_ahead(&self) -> bool {
+        self.document.heads() != self.heads
+    }
+
     /// Brings the document up to what the store has of the record. Costs in proportion to what is
     /// new.
     ///

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::catalog::Catalog;
 use super::graph::{Graph, Node, block_of, first_of, read_nodes};
 use super::keys::{self, Number, Slot};
 use super::quarantine::QuarantineRow;
@@ -184,6 +185,28 @@ impl<'a> Rows<'a> {
             }
         })?;
         fault.map_or(Ok(()), |it| Err(damaged(Table::Views, &it)))
+    }
+
+    /// The collections of a space of which anything is here, by name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn collections(&self, space: SpaceId) -> Result<Vec<CollectionId>> {
+        Ok(Catalog::load(self.snapshot)?.collections(space))
+    }
+
+    /// The records of a collection whose view is missing or behind, in order.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn stale_records(&self, collection: Number) -> Result<Vec<RecordId>> {
+        let mut records = Vec::new();
+        self.prefix(Table::Stale, &keys::total(collection), &mut |key, _| {
+            let mut reader = crate::codec::Reader::new(key);
+            records.extend(Slot::read(&mut reader).ok().map(|it| it.record));
+            ControlFlow::Continue(())
+        })?;
+        Ok(records)
     }
 
     pub(super) fn stale(&self, slot: Slot) -> Result<Option<StaleRow>> {

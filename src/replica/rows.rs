@@ -160,6 +160,9 @@ impl LogRow {
 pub struct ViewRow {
     /// The heads.
     pub heads: Heads,
+    /// How many of the record's changes it shows: all up to there, in the order of the store.
+    /// A view with more is newer.
+    pub changes: u32,
     /// The value, as `doc::Value` encodes it.
     pub value: Vec<u8>,
 }
@@ -167,15 +170,22 @@ pub struct ViewRow {
 impl ViewRow {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(self.value.len() + 40);
-        heads(&mut writer, &self.heads).raw(&self.value);
+        heads(&mut writer, &self.heads)
+            .varint(self.changes.into())
+            .raw(&self.value);
         writer.finish()
     }
 
     pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(row);
         let heads = read_heads(&mut reader)?;
+        let changes = position(&mut reader)?;
         let value = reader.take(reader.remaining(), "view")?.to_vec();
-        Ok(Self { heads, value })
+        Ok(Self {
+            heads,
+            changes,
+            value,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, CorrelationId, Heads, RecordKey, StoreId};
 use crate::peer::{DialSettings, PeerAddress, PeerEvent, PeerState};
 use crate::replica::documents::Loaded;
-use crate::replica::{Rows, ViewRow, Write};
+use crate::replica::{Rows, Write};
 use crate::store::{Durability, Store};
 use crate::time::{Instant, Now};
 use crate::wire::Wanted;
@@ -145,7 +145,7 @@ impl Host {
         };
         let heads = loaded.document.heads();
         let value = loaded.document.value().map_err(Error::from)?.to_bytes();
-        let view = Some(ViewRow { heads, value });
+        let view = Some((heads, value));
         Ok(Some(Write {
             key: key.clone(),
             change,

@@ -345,14 +345,24 @@ fn project(host: &Host, key: RecordKey) -> Projection {
             let actor = crate::id::ActorId::of(host.store_id(), &key);
             Loaded::open(&rows, &key, &actor)
         });
-    let (heads, value) = match loaded {
+    let (heads, changes, value) = match loaded {
         Ok(loaded) => {
             let value = loaded.document.value().map(|it| it.to_bytes());
-            (loaded.heads, value.map_err(|fault| fault.to_string()))
+            let changes = loaded.changes();
+            let value = value.map_err(|fault| fault.to_string());
+            (loaded.heads, changes, value)
         }
-        Err(error) => (host.heads(&key).unwrap_or_default(), Err(error.to_string())),
+        Err(error) => {
+            let heads = host.heads(&key).unwrap_or_default();
+            (heads, 0, Err(error.to_string()))
+        }
     };
-    Projection { key, heads, value }
+    Projection {
+        key,
+        heads,
+        changes,
+        value,
+    }
 }
 
 fn no_host(host: usize) -> Error {
