@@ -7,7 +7,7 @@ use automerge::{Automerge, LoadOptions, OnPartialLoad, ROOT, ReadDoc as _, TextE
 use bytes::Bytes;
 
 use super::change::{Change, ChangeFault};
-use super::edit::Edit;
+use super::edit::{DELETED_KEY, Edit};
 use super::fault::DocumentFault;
 use super::guard::guarded;
 use super::materialise;
@@ -219,6 +219,18 @@ impl Document {
         let doing = "read the document";
         guarded(|| materialise::map(&self.inner, &ROOT))
             .map_err(|reason| DocumentFault::Panicked { doing, reason })?
+    }
+
+    /// Whether [`DELETED_KEY`] is set, without reading the rest.
+    ///
+    /// # Errors
+    /// When Automerge fails.
+    pub fn is_deleted(&self) -> Result<bool, DocumentFault> {
+        self.check_usable()?;
+        attempt("read the document", || {
+            let found = self.inner.get(ROOT, DELETED_KEY).map_err(reason)?;
+            Ok(found.is_some())
+        })
     }
 
     #[cfg(test)]

@@ -29,8 +29,25 @@ pub struct Status {
     pub quarantine: QuarantineSize,
     /// Bytes of its store, if known.
     pub store_bytes: Option<u64>,
+    /// Views that are being brought up to date.
+    pub views_behind: usize,
     /// An earlier write failed; only reads go on.
     pub read_only: bool,
+}
+
+impl Status {
+    /// Whether there is a link, every linked peer has acknowledged all that is here, all that each
+    /// of them had when it was linked is here, and all views are up to date.
+    pub fn is_synced(&self) -> bool {
+        let is_done = |(space, backlog): &(SpaceStatus, u64)| {
+            let is_quiet = !space.walking && space.pending_records == 0 && *backlog == 0;
+            space.refused.is_some() || (space.active && space.caught_up && is_quiet)
+        };
+        let mut links = self.links.iter();
+        !self.links.is_empty()
+            && self.views_behind == 0
+            && links.all(|it| it.peer.is_some() && it.spaces.iter().all(is_done))
+    }
 }
 
 /// One space of a replica.
@@ -115,6 +132,7 @@ impl Engine {
                 .collect(),
             quarantine: self.replica.quarantine_size(),
             store_bytes: self.replica.store().size_bytes(),
+            views_behind: self.projecting.len(),
             read_only: self.replica.has_failed(),
         }
     }

@@ -51,7 +51,8 @@ use serde::de::DeserializeOwned;
 pub use fields::{Bytes, Counter, Text, Timestamp};
 pub use set::{Set, SetItem};
 pub use typed::{
-    create, delete, edit_json, is_deleted, put_json, read, read_value, restore, update,
+    check_present, create, delete, edit_json, is_deleted, put_json, read, read_value, restore,
+    update,
 };
 
 /// A type that a record can be read as and written from. Implemented by itself for every type

@@ -179,15 +179,31 @@ fn exists(doc: &Document) -> Result<()> {
     Ok(())
 }
 
+/// That there is a record to edit.
+///
+/// # Errors
+/// `NotFound` if there is none or it is deleted.
+pub fn check_present(doc: &Document) -> Result<()> {
+    exists(doc)?;
+    if doc.is_deleted()? {
+        return Err(deleted());
+    }
+    Ok(())
+}
+
 /// The value of a record that exists and is not deleted.
 fn present(doc: &Document) -> Result<Value> {
     exists(doc)?;
     let value = doc.value()?;
     if is_deleted(&value) {
-        let message = "the record is deleted; restore it first";
-        return Err(Error::new(ErrorKind::NotFound, message));
+        return Err(deleted());
     }
     Ok(value)
+}
+
+fn deleted() -> Error {
+    let message = "the record is deleted; restore it first";
+    Error::new(ErrorKind::NotFound, message)
 }
 
 fn empty() -> Error {

@@ -1,0 +1,227 @@
+//! How a node is put together.
+
+use std::collections::BTreeSet;
+#[cfg(feature = "redb")]
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Notify, mpsc};
+
+use super::edit::run_apart;
+use super::shared::{Parts, Shared};
+use super::{Handle, Node, driver};
+use crate::access::{Admission, Identity, Policy, Spaces};
+use crate::engine::{Config, Engine};
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ReplicaId, SpaceId};
+use crate::limits;
+use crate::peer::DialSettings;
+use crate::store::{Durability, MemoryStore, Store};
+use crate::time::SystemClock;
+use crate::transport::Connector;
+#[cfg(feature = "websocket")]
+use crate::transport::websocket::WebSocketConnector;
+use crate::wire::Wanted;
+
+/// Puts a node together; [`Builder::open`] opens it.
+///
+/// The defaults: a store in memory, the space named `default`, replication with anyone who knows
+/// the space, an identity that is made at the first open and kept in the store, writes that are on
+/// disk when they return, WebSocket as the transport.
+#[derive(Debug)]
+pub struct Builder {
+    place: Place,
+    home: Option<SpaceId>,
+    further: Vec<SpaceId>,
+    relays: bool,
+    admission: Admission,
+    identity: Option<Identity>,
+    durability: Durability,
+    dialling: DialSettings,
+    connectors: Vec<Arc<dyn Connector>>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Given(Arc<dyn Store>),
+    #[cfg(feature = "redb")]
+    File(PathBuf),
+}
+
+impl Place {
+    fn open(self) -> Result<Arc<dyn Store>> {
+        match self {
+            Self::Given(store) => Ok(store),
+            #[cfg(feature = "redb")]
+            Self::File(path) => {
+                use crate::store::{RedbOptions, RedbStore};
+                Ok(Arc::new(RedbStore::open(path, RedbOptions::default())?))
+            }
+        }
+    }
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            place: Place::Given(Arc::new(MemoryStore::new())),
+            home: None,
+            further: Vec::new(),
+            relays: false,
+            admission: Admission::Anyone,
+            identity: None,
+            durability: Durability::default(),
+            dialling: DialSettings::default(),
+            connectors: Vec::new(),
+        }
+    }
+
+    /// Keeps everything in the redb file at `path`, which is created if it is missing. One process
+    /// at a time can have it open.
+    #[cfg(feature = "redb")]
+    #[must_use]
+    pub fn store(mut self, path: impl Into<PathBuf>) -> Self {
+        self.place = Place::File(path.into());
+        self
+    }
+
+    /// Keeps everything in this store.
+    #[must_use]
+    pub fn store_in(mut self, store: Arc<dyn Store>) -> Self {
+        self.place = Place::Given(store);
+        self
+    }
+
+    /// The space of [`Node::collection`]. Nodes replicate the spaces that both of them have.
+    #[must_use]
+    pub const fn space(mut self, space: SpaceId) -> Self {
+        self.home = Some(space);
+        self
+    }
+
+    /// A further space to hold and replicate.
+    #[must_use]
+    pub fn also(mut self, space: SpaceId) -> Self {
+        self.further.push(space);
+        self
+    }
+
+    /// Makes the node a hub: it takes part in every space that a peer names, and keeps no views,
+    /// so that reading a record loads its document.
+    #[must_use]
+    pub const fn relay(mut self) -> Self {
+        self.relays = true;
+        self
+    }
+
+    /// Replicates with these replicas only. They have to prove that they are the ones.
+    #[must_use]
+    pub fn admit(mut self, replicas: impl IntoIterator<Item = ReplicaId>) -> Self {
+        let mut admitted = match self.admission {
+            Admission::Anyone => BTreeSet::new(),
+            Admission::Only(replicas) => replicas,
+        };
+        admitted.extend(replicas);
+        self.admission = Admission::Only(admitted);
+        self
+    }
+
+    /// Who the node is, instead of the identity that its store keeps.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// When a write counts as done. Default [`Durability::Immediate`].
+    #[must_use]
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// When peers are dialled again.
+    #[must_use]
+    pub const fn dialling(mut self, settings: DialSettings) -> Self {
+        self.dialling = settings;
+        self
+    }
+
+    /// Another way to dial. Those added here are asked before WebSocket.
+    #[must_use]
+    pub fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.connectors.push(connector);
+        self
+    }
+
+    /// Opens the node. Costs the same whatever the store holds, see
+    /// [`Store`](crate::store::Store).
+    ///
+    /// # Errors
+    /// `StoreLocked`, `StoreForeign`, `StoreTooNew`, `StoreCorrupt`, `StoreReadOnly`, `DiskFull` or
+    /// `Io` if the store can't be opened, `InvalidInput` outside of a tokio runtime.
+    pub async fn open(self) -> Result<Node> {
+        let runtime = Runtime::try_current().map_err(|error| {
+            let message = "a node is opened inside a tokio runtime with time and IO enabled";
+            Error::new(ErrorKind::InvalidInput, message).with_source(error)
+        })?;
+        run_apart(move || self.start(runtime)).await
+    }
+
+    fn start(self, runtime: Runtime) -> Result<Node> {
+        let mut entropy = Entropy::from_os().map_err(|error| {
+            let message = "the system gives no randomness";
+            Error::new(ErrorKind::Io, message).with_source(error)
+        })?;
+        let home = self.home.unwrap_or_else(|| SpaceId::named("default"));
+        let mut spaces: Vec<_> = self.home.into_iter().chain(self.further).collect();
+        if !self.relays && self.home.is_none() {
+            spaces.insert(0, home);
+        }
+        let config = Config {
+            identity: self.identity.map(Arc::new),
+            policy: Arc::new(Policy {
+                replicas: self.admission,
+                spaces: if self.relays {
+                    Spaces::Any
+                } else {
+                    Spaces::Listed(spaces.iter().copied().collect())
+                },
+            }),
+            spaces: spaces.into_iter().map(|it| (it, Wanted::All)).collect(),
+            durability: self.durability,
+            projects: !self.relays,
+            dialling: self.dialling,
+        };
+        #[cfg_attr(
+            not(feature = "websocket"),
+            expect(unused_mut, reason = "nothing to add")
+        )]
+        let mut connectors = self.connectors;
+        #[cfg(feature = "websocket")]
+        connectors.push(Arc::new(WebSocketConnector::default()));
+        let store = self.place.open()?;
+        let engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
+        let (inbox, messages) = mpsc::channel(limits::ENGINE_INBOX_EVENTS);
+        let shared = Arc::new(Shared::new(Parts {
+            replica: engine.replica_id(),
+            store_id: engine.store_id(),
+            space: home,
+            runtime,
+            connectors,
+            clock: SystemClock::new(),
+            inbox,
+            store,
+            entropy,
+        }));
+        let stop = Arc::new(Notify::new());
+        let thread = driver::start(engine, &shared, messages, Arc::clone(&stop))?;
+        Ok(Node(Arc::new(Handle {
+            shared,
+            stop,
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+}

@@ -1,0 +1,178 @@
+//! The documents that are being worked on, and those that were lately.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::shared::lock;
+use crate::doc::Value;
+use crate::error::{Error, Result};
+use crate::id::{ActorId, RecordKey, StoreId};
+use crate::limits;
+use crate::replica::Rows;
+use crate::replica::documents::Loaded;
+
+/// Loaded documents, each used by one at a time; the least recently used go first.
+#[derive(Debug)]
+pub(super) struct Documents {
+    store: StoreId,
+    cache: Mutex<Cache>,
+    returned: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    entries: BTreeMap<RecordKey, Entry>,
+    by_use: BTreeMap<u64, RecordKey>,
+    uses: u64,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// Someone works on it.
+    Out,
+    /// It waits for the next one.
+    In {
+        loaded: Loaded,
+        used: u64,
+        bytes: u64,
+    },
+}
+
+/// A document that is ours alone until it is dropped, which puts it back.
+#[derive(Debug)]
+pub(super) struct CheckedOut<'a> {
+    documents: &'a Documents,
+    key: RecordKey,
+    loaded: Loaded,
+    keep: bool,
+}
+
+impl Documents {
+    pub(super) fn new(store: StoreId) -> Self {
+        Self {
+            store,
+            cache: Mutex::default(),
+            returned: Condvar::new(),
+        }
+    }
+
+    /// Takes out the document of a record, as it was left or empty. Waits while somebody else has
+    /// it; whoever holds several must be the only one who does.
+    pub(super) fn check_out(&self, key: &RecordKey) -> CheckedOut<'_> {
+        let mut cache = lock(&self.cache);
+        while matches!(cache.entries.get(key), Some(Entry::Out)) {
+            let waited = self.returned.wait(cache);
+            cache = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let loaded = match cache.entries.insert(key.clone(), Entry::Out) {
+            Some(Entry::In {
+                loaded,
+                used,
+                bytes,
+            }) => {
+                cache.by_use.remove(&used);
+                cache.bytes -= bytes;
+                loaded
+            }
+            Some(Entry::Out) | None => Loaded::new(&ActorId::of(self.store, key)),
+        };
+        CheckedOut {
+            documents: self,
+            key: key.clone(),
+            loaded,
+            keep: true,
+        }
+    }
+
+    /// How many stored changes of a record are in its document; none while somebody has it.
+    pub(super) fn changes(&self, key: &RecordKey) -> u32 {
+        match lock(&self.cache).entries.get(key) {
+            Some(Entry::In { loaded, .. }) => loaded.changes(),
+            Some(Entry::Out) | None => 0,
+        }
+    }
+
+    /// Forgets a record's document, because what is in it did not come to be.
+    pub(super) fn forget(&self, key: &RecordKey) {
+        self.check_out(key).keep = false;
+    }
+
+    pub(super) fn clear(&self) {
+        let mut cache = lock(&self.cache);
+        cache.entries.retain(|_, it| matches!(it, Entry::Out));
+        cache.by_use.clear();
+        cache.bytes = 0;
+    }
+}
+
+impl Cache {
+    fn put_back(&mut self, key: RecordKey, loaded: Loaded) {
+        let bytes = loaded.document.size_hint();
+        self.uses += 1;
+        let used = self.uses;
+        self.bytes += bytes;
+        self.by_use.insert(used, key.clone());
+        let entry = Entry::In {
+            loaded,
+            used,
+            bytes,
+        };
+        self.entries.insert(key, entry);
+        while self.bytes > limits::DOCUMENT_CACHE_BYTES
+            && let Some((_, oldest)) = self.by_use.pop_first()
+        {
+            if let Some(Entry::In { bytes, .. }) = self.entries.remove(&oldest) {
+                self.bytes -= bytes;
+            }
+        }
+    }
+}
+
+impl CheckedOut<'_> {
+    pub(super) const fn loaded(&mut self) -> &mut Loaded {
+        &mut self.loaded
+    }
+
+    /// Brings the document up to what the store has.
+    pub(super) fn refresh(&mut self, rows: &Rows<'_>) -> Result<()> {
+        if self.loaded.document.is_spoiled() {
+            self.loaded = Loaded::new(&ActorId::of(self.documents.store, &self.key));
+        }
+        self.loaded.refresh(rows, &self.key)
+    }
+
+    /// The record's value as the store has it; `None` while local changes are under way that may
+    /// yet fail.
+    pub(super) fn committed_value(&mut self, rows: &Rows<'_>) -> Result<Option<Value>> {
+        self.refresh(rows)?;
+        if self.loaded.is_ahead() {
+            return Ok(None);
+        }
+        self.loaded.document.value().map(Some).map_err(Error::from)
+    }
+
+    /// Does not put the document back.
+    pub(super) const fn discard(&mut self) {
+        self.keep = false;
+    }
+}
+
+impl Drop for CheckedOut<'_> {
+    fn drop(&mut self) {
+        let nobody = ActorId::from_bytes(Vec::new());
+        let loaded = std::mem::replace(&mut self.loaded, Loaded::new(&nobody));
+        let mut cache = lock(&self.documents.cache);
+        if self.keep && !loaded.document.is_spoiled() {
+            cache.put_back(self.key.clone(), loaded);
+        } else {
+            cache.entries.remove(&self.key);
+        }
+        drop(cache);
+        self.documents.returned.notify_all();
+    }
+}
+
+/// How long to wait for local changes that are under way before looking again: about a commit.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(1);

@@ -1,0 +1,232 @@
+//! The engine's thread: events in, effects out, and the timer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime::Builder as Runtime;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use super::link::Outlet;
+use super::shared::Shared;
+use super::{dial, projector};
+use crate::engine::{Effect, Engine, Event, LinkId, Reply, Ticket};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::RecordKey;
+use crate::limits;
+use crate::peer::PeerAddress;
+
+/// What comes to the engine's thread.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Something happened.
+    Event(Event),
+    /// A frame came, of this many bytes.
+    Frame(Event, usize),
+    /// Somebody waits for the answer.
+    Ask(Event, Ticket, oneshot::Sender<Reply>),
+    /// There is a new link.
+    Link(LinkId, Outlet, Event),
+}
+
+/// The engine and what its effects work on.
+#[derive(Debug)]
+struct Driver {
+    engine: Engine,
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Message>,
+    stop: Arc<Notify>,
+    asked: BTreeMap<Ticket, oneshot::Sender<Reply>>,
+    links: BTreeMap<LinkId, Outlet>,
+    dials: BTreeMap<(PeerAddress, u64), AbortHandle>,
+    projector: mpsc::UnboundedSender<RecordKey>,
+}
+
+/// Starts the thread. It ends after `stop` was notified and the engine has said goodbye.
+pub(super) fn start(
+    engine: Engine,
+    shared: &Arc<Shared>,
+    inbox: mpsc::Receiver<Message>,
+    stop: Arc<Notify>,
+) -> Result<JoinHandle<()>> {
+    // Its own small runtime is for waiting with a deadline only.
+    let runtime = Runtime::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(no_thread)?;
+    let driver = Driver {
+        engine,
+        shared: Arc::clone(shared),
+        inbox,
+        stop,
+        asked: BTreeMap::new(),
+        links: BTreeMap::new(),
+        dials: BTreeMap::new(),
+        projector: projector::start(shared),
+    };
+    std::thread::Builder::new()
+        .name("syncline-engine".to_owned())
+        .spawn(move || runtime.block_on(driver.run()))
+        .map_err(no_thread)
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    let message = "the system gives no thread for the engine";
+    Error::new(ErrorKind::Io, message).with_source(error)
+}
+
+impl Driver {
+    async fn run(mut self) {
+        while !self.carry_out() {
+            let wake = self.engine.poll_timeout();
+            let due = wake.map(|at| at.since(self.shared.now().instant));
+            let timer = async {
+                match due {
+                    Some(due) => sleep(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.notified() => self.handle(Event::Stop),
+                message = self.inbox.recv() => self.take_in(message),
+                () = timer => {}
+            }
+            // A full inbox must not keep timers from running.
+            let now = self.shared.now();
+            if self
+                .engine
+                .poll_timeout()
+                .is_some_and(|at| now.instant >= at)
+            {
+                self.engine.handle(now, Event::Timer);
+            }
+        }
+    }
+
+    /// Hands the engine one message and those behind it: they share a commit.
+    fn take_in(&mut self, first: Option<Message>) {
+        let mut next = first;
+        let mut bytes = 0;
+        for _ in 0..limits::TURN_EVENTS_MAX {
+            let Some(message) = next else {
+                return;
+            };
+            bytes += self.take_in_one(message);
+            if bytes > limits::TURN_BYTES_MAX {
+                return;
+            }
+            next = self.inbox.try_recv().ok();
+        }
+        if let Some(message) = next {
+            self.take_in_one(message);
+        }
+    }
+
+    fn take_in_one(&mut self, message: Message) -> usize {
+        match message {
+            Message::Event(event) => {
+                if let Event::LinkLost { link, .. } = &event {
+                    self.links.remove(link);
+                }
+                self.handle(event);
+                0
+            }
+            Message::Frame(event, bytes) => {
+                self.handle(event);
+                bytes
+            }
+            Message::Ask(event, ticket, answer) => {
+                self.asked.insert(ticket, answer);
+                self.handle(event);
+                0
+            }
+            Message::Link(link, outlet, event) => {
+                self.begin(link, outlet, event);
+                0
+            }
+        }
+    }
+
+    fn begin(&mut self, link: LinkId, outlet: Outlet, event: Event) {
+        if let Event::Connected { peer, attempt, .. } = &event
+            && self.dials.remove(&(peer.clone(), *attempt)).is_none()
+        {
+            // Given up meanwhile; dropping the outlet closes the link.
+            return;
+        }
+        self.links.insert(link, outlet);
+        self.handle(event);
+    }
+
+    fn handle(&mut self, event: Event) {
+        if let Event::Forget(ticket) = &event {
+            self.asked.remove(ticket);
+        }
+        self.engine.handle(self.shared.now(), event);
+    }
+
+    /// Does what the engine wants done; says whether that was the last of it.
+    fn carry_out(&mut self) -> bool {
+        while let Some(effect) = self.engine.poll(self.shared.now()) {
+            match effect {
+                Effect::Reply(ticket, reply) => {
+                    if let Some(answer) = self.asked.remove(&ticket) {
+                        // Who asked may have gone.
+                        drop(answer.send(reply));
+                    }
+                }
+                Effect::Send { link, frame } => {
+                    if let Some(outlet) = self.links.get(&link) {
+                        outlet.send(frame);
+                    }
+                }
+                Effect::Trust(link) => {
+                    if let Some(outlet) = self.links.get_mut(&link) {
+                        outlet.trust();
+                    }
+                }
+                Effect::Close(link) => {
+                    if let Some(outlet) = self.links.remove(&link) {
+                        outlet.close();
+                    }
+                }
+                Effect::Dial {
+                    peer,
+                    attempt,
+                    expects,
+                } => {
+                    let dial = dial::dial(&self.shared, (peer.clone(), attempt), expects);
+                    self.dials.retain(|_, it| !it.is_finished());
+                    self.dials.insert((peer, attempt), dial);
+                }
+                Effect::CancelDial { peer, attempt } => {
+                    if let Some(dial) = self.dials.remove(&(peer, attempt)) {
+                        dial.abort();
+                    }
+                }
+                Effect::Project(key) => {
+                    // It ends after us.
+                    drop(self.projector.send(key));
+                }
+                Effect::Shown(view) => self.shared.watchers.tell(&view, self.shared.store_id),
+                Effect::Stopped => return true,
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for dial in self.dials.values() {
+            dial.abort();
+        }
+        let links = std::mem::take(&mut self.links);
+        links.into_values().for_each(Outlet::close);
+        // Also when the thread panics: nobody must wait for it any more.
+        self.shared.close();
+    }
+}

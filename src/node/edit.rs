@@ -1,0 +1,191 @@
+//! Local edits: made against a cached document on the caller's side, and submitted to the engine
+//! in the order in which they were made.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use super::documents::LOOK_AGAIN;
+use super::driver::Message;
+use super::shared::{Shared, closed, lock, mismatched};
+use crate::doc::{Change, Document, EditMeta};
+use crate::engine::{Event, Reply};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::RecordKey;
+use crate::limits;
+use crate::replica::{Rows, Write};
+use crate::telemetry::names;
+
+/// How often an edit is made again because another came first.
+const ATTEMPTS: u32 = 32;
+
+/// More new changes than this are taken into a document away from the caller's thread.
+const LOAD_APART_CHANGES: u32 = 512;
+
+/// A document's size, in bytes of memory, up to which an edit brings the record's view along.
+/// Larger ones are left to the projector, so that an edit costs what it changes.
+const VIEW_AT_ONCE_BYTES: u64 = 32 * 1024;
+
+/// What an edit has led to.
+pub(super) enum Submitted<R> {
+    /// Nothing had to be written, and all that was read is committed.
+    Nothing(R),
+    /// Nothing had to be written, but what was read is not committed yet.
+    Unsure,
+    /// It waits for its commit.
+    Waiting(R, oneshot::Receiver<Reply>),
+}
+
+/// A failed edit is made again if another one of the same record got in its way.
+pub(super) fn is_worth_repeating(error: &Error, attempt: u32) -> bool {
+    error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS
+}
+
+impl Shared {
+    /// Edits one record; returns when the change is durable as configured. `creates` refuses a
+    /// record that came to be meanwhile.
+    pub(super) async fn edit<R: Send>(
+        self: &Arc<Self>,
+        key: &RecordKey,
+        creates: bool,
+        mut work: impl FnMut(&mut Document, EditMeta) -> Result<(R, Option<Change>)> + Send,
+    ) -> Result<R> {
+        self.warm(key).await?;
+        let mut attempt = 0;
+        loop {
+            let permit = self.inbox.reserve().await.map_err(|_gone| closed())?;
+            match self.submit((key, creates), permit, &mut work)? {
+                Submitted::Nothing(result) => return Ok(result),
+                Submitted::Unsure => sleep(LOOK_AGAIN).await,
+                Submitted::Waiting(result, reply) => match captured(reply).await {
+                    Ok(()) => return Ok(result),
+                    Err(error) => {
+                        // The change in the document did not come to be.
+                        self.documents.forget(key);
+                        attempt += 1;
+                        if !is_worth_repeating(&error, attempt) {
+                            return Err(error);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn submit<R>(
+        &self,
+        (key, creates): (&RecordKey, bool),
+        permit: mpsc::Permit<'_, Message>,
+        work: &mut impl FnMut(&mut Document, EditMeta) -> Result<(R, Option<Change>)>,
+    ) -> Result<Submitted<R>> {
+        let correlation = self.correlation();
+        let span = tracing::debug_span!(names::span::CAPTURE, %correlation, record = %key);
+        let _entered = span.entered();
+        let _turn = lock(&self.writer);
+        let snapshot = self.snapshot()?;
+        let mut document = self.documents.check_out(key);
+        document.refresh(&Rows::new(snapshot.as_ref()))?;
+        let loaded = document.loaded();
+        let (result, change) = work(&mut loaded.document, EditMeta::at(self.now().wall))?;
+        let Some(change) = change else {
+            return Ok(if loaded.is_ahead() {
+                Submitted::Unsure
+            } else {
+                Submitted::Nothing(result)
+            });
+        };
+        let write = write(key, change, &loaded.document, creates);
+        let reply = self.capture(permit, correlation, vec![write]);
+        Ok(Submitted::Waiting(result, reply))
+    }
+
+    /// Submits changes; whoever calls has the writer's turn.
+    pub(super) fn capture(
+        &self,
+        permit: mpsc::Permit<'_, Message>,
+        correlation: crate::id::CorrelationId,
+        writes: Vec<Write>,
+    ) -> oneshot::Receiver<Reply> {
+        let ticket = self.ticket();
+        let (answer, reply) = oneshot::channel();
+        let event = Event::Capture {
+            ticket,
+            writes,
+            correlation,
+        };
+        permit.send(Message::Ask(event, ticket, answer));
+        reply
+    }
+
+    /// Loads a record's document if that takes long, without keeping anybody else waiting.
+    pub(super) async fn warm(self: &Arc<Self>, key: &RecordKey) -> Result<()> {
+        if self.missing_changes(key)? <= LOAD_APART_CHANGES {
+            return Ok(());
+        }
+        let (shared, key) = (Arc::clone(self), key.clone());
+        let load = move || -> Result<()> {
+            let snapshot = shared.snapshot()?;
+            let mut document = shared.documents.check_out(&key);
+            metrics::counter!(names::DOCUMENTS_LOADED, names::label::CAUSE => "edit").increment(1);
+            document.refresh(&Rows::new(snapshot.as_ref()))
+        };
+        run_apart(load).await
+    }
+
+    /// How many changes of a record its document lacks.
+    fn missing_changes(&self, key: &RecordKey) -> Result<u32> {
+        let snapshot = self.snapshot()?;
+        let rows = Rows::new(snapshot.as_ref());
+        let Some(slot) = rows.slot(key)? else {
+            return Ok(0);
+        };
+        let stored = rows.header(slot)?.map_or(0, |it| it.changes);
+        Ok(stored.saturating_sub(self.documents.changes(key)))
+    }
+}
+
+/// Runs what takes long away from the tasks that must not wait.
+pub(super) async fn run_apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            let message = "the work was given up, the runtime is shutting down";
+            Err(Error::new(ErrorKind::Closed, message).with_source(error))
+        }
+    }
+}
+
+/// A change and, where that is cheap, the view of its record.
+pub(super) fn write(key: &RecordKey, change: Change, document: &Document, creates: bool) -> Write {
+    let is_small = document.size_hint() <= VIEW_AT_ONCE_BYTES;
+    let value = is_small.then(|| document.value().ok()).flatten();
+    Write {
+        key: key.clone(),
+        change,
+        view: value.map(|it| (document.heads(), it.to_bytes())),
+        must_be_new: creates,
+    }
+}
+
+/// Waits for the commit of what was submitted.
+pub(super) async fn captured(reply: oneshot::Receiver<Reply>) -> Result<()> {
+    match reply.await.map_err(|_gone| closed())? {
+        Reply::Captured(captured) => captured.map(drop),
+        Reply::Imported(_) | Reply::Delivered(_) | Reply::Status(_) | Reply::Quarantined(_) => {
+            Err(mismatched())
+        }
+    }
+}
+
+/// Transactions hold at most so many changes.
+pub(super) fn check_count(writes: usize) -> Result<()> {
+    let max = limits::TRANSACTION_WRITES_MAX;
+    if writes > max {
+        let message = format!("a transaction holds at most {max} changes; make several");
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(())
+}

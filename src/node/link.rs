@@ -1,0 +1,244 @@
+//! One link's tasks: a reader that checks frames before the engine sees them, and a writer that
+//! compresses them on their way out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::driver::Message;
+use super::shared::Shared;
+use crate::engine::{Event, LinkId};
+use crate::limits;
+use crate::session::{self, Inbound};
+use crate::telemetry::names;
+use crate::transport::{Connection, FrameSink, FrameSource, TransportError};
+use crate::wire::{self, ErrorCode};
+
+/// Time that a link has to write what is left and to hear the other side's goodbye.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Frames larger than this are checked away from the tasks that wait for sockets, in bytes.
+const CHECK_APART_BYTES: usize = 16 * 1024;
+
+/// Bytes after which the engine is told that they were written, so that it makes more.
+const REPORT_BYTES: usize = 128 * 1024;
+
+/// The first two frames of a link are the greeting and its proof, which are small.
+const HANDSHAKE_FRAMES: u32 = 2;
+
+/// The engine's end of a link. Dropping it ends the link at once.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    frames: mpsc::UnboundedSender<Command>,
+    trust: Option<oneshot::Sender<()>>,
+    /// Dropped with the outlet: from then on the link's time is limited.
+    _open: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Send(Vec<u8>),
+    Close,
+}
+
+impl Outlet {
+    /// Queues a frame. The engine bounds how much is queued.
+    pub(super) fn send(&self, frame: Vec<u8>) {
+        // If the link is gone the engine hears of it.
+        drop(self.frames.send(Command::Send(frame)));
+    }
+
+    /// The peer has proved who it is.
+    pub(super) fn trust(&mut self) {
+        if let Some(trust) = self.trust.take() {
+            // If the reader is gone there is nothing to trust.
+            trust.send(()).unwrap_or_default();
+        }
+    }
+
+    /// Says goodbye after what is queued.
+    pub(super) fn close(self) {
+        drop(self.frames.send(Command::Close));
+    }
+}
+
+/// Tells the engine of a link with `event`, then runs it until it ends.
+pub(super) async fn run(shared: Arc<Shared>, link: LinkId, connection: Connection, event: Event) {
+    let (frames, commands) = mpsc::unbounded_channel();
+    let (trust, trusted) = oneshot::channel();
+    let (open, closing) = oneshot::channel::<()>();
+    let outlet = Outlet {
+        frames,
+        trust: Some(trust),
+        _open: open,
+    };
+    if shared
+        .inbox
+        .send(Message::Link(link, outlet, event))
+        .await
+        .is_err()
+    {
+        return;
+    }
+    let (source, sink) = connection.split();
+    let both = async {
+        tokio::join!(
+            read(&shared, link, source, trusted),
+            write(&shared, link, sink, commands)
+        )
+    };
+    let out_of_time = async {
+        drop(closing.await);
+        sleep(CLOSE_WITHIN).await;
+    };
+    tokio::select! {
+        _ = both => {}
+        () = out_of_time => {}
+    }
+}
+
+async fn read(
+    shared: &Shared,
+    link: LinkId,
+    mut source: Box<dyn FrameSource>,
+    mut trusted: oneshot::Receiver<()>,
+) {
+    let mut is_trusted = false;
+    let mut frames = 0_u32;
+    let reason = loop {
+        let received = tokio::select! {
+            received = source.recv() => received,
+            told = &mut trusted, if !is_trusted => {
+                is_trusted = true;
+                if told.is_ok() {
+                    source.trust();
+                }
+                continue;
+            }
+        };
+        match received {
+            Ok(Some(frame)) => {
+                frames = frames.saturating_add(1);
+                let limit = if frames <= HANDSHAKE_FRAMES {
+                    limits::HANDSHAKE_FRAME_BYTES_MAX
+                } else {
+                    limits::FRAME_BYTES_MAX
+                };
+                if !take_in(shared, link, frame, limit).await {
+                    return;
+                }
+            }
+            Ok(None) => break "the other side said goodbye".to_owned(),
+            Err(error) => {
+                if let Some(code) = violation(&error) {
+                    let frame = Err((code, error.to_string()));
+                    drop(shared.tell(Event::Frame { link, frame }).await);
+                }
+                break error.to_string();
+            }
+        }
+    };
+    drop(shared.tell(Event::LinkLost { link, reason }).await);
+}
+
+/// Checks a frame and hands it on; says whether the engine is still there.
+async fn take_in(shared: &Shared, link: LinkId, frame: Bytes, limit: usize) -> bool {
+    let bytes = frame.len();
+    count(&shared.traffic.received_bytes, names::RECEIVED_BYTES, bytes);
+    count(&shared.traffic.received_frames, names::RECEIVED_FRAMES, 1);
+    let frame = if bytes > CHECK_APART_BYTES {
+        let checked = shared.runtime.spawn_blocking(move || check(&frame, limit));
+        // A check does not panic; if it did, the frame is to blame.
+        checked
+            .await
+            .unwrap_or_else(|panic| Err((ErrorCode::Malformed, panic.to_string())))
+    } else {
+        check(&frame, limit)
+    };
+    let message = Message::Frame(Event::Frame { link, frame }, bytes);
+    shared.inbox.send(message).await.is_ok()
+}
+
+fn check(frame: &Bytes, limit: usize) -> Result<Inbound, (ErrorCode, String)> {
+    session::inspect(frame, limit).map_err(|error| (error.code(), error.to_string()))
+}
+
+/// What a transport's error says of the other side, if it broke a rule.
+const fn violation(error: &TransportError) -> Option<ErrorCode> {
+    match error {
+        TransportError::FrameTooLarge { .. } => Some(ErrorCode::OverLimit),
+        TransportError::NotBinary | TransportError::Malformed { .. } => Some(ErrorCode::Malformed),
+        TransportError::InvalidAddress { .. }
+        | TransportError::Unreachable { .. }
+        | TransportError::Listen { .. }
+        | TransportError::WrongSubprotocol { .. }
+        | TransportError::HandshakeRejected { .. }
+        | TransportError::Timeout { .. }
+        | TransportError::Tls { .. }
+        | TransportError::Closed
+        | TransportError::Io(_) => None,
+    }
+}
+
+async fn write(
+    shared: &Shared,
+    link: LinkId,
+    mut sink: Box<dyn FrameSink>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
+    while let Some(command) = commands.recv().await {
+        match write_some(shared, sink.as_mut(), command, &mut commands).await {
+            Ok((bytes, is_last)) => {
+                if is_last {
+                    // A peer that does not read its goodbye is left alone.
+                    drop(timeout(CLOSE_WITHIN, sink.close()).await);
+                    return;
+                }
+                drop(shared.tell(Event::Sent { link, bytes }).await);
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                drop(shared.tell(Event::LinkLost { link, reason }).await);
+                return;
+            }
+        }
+    }
+}
+
+/// Writes what is queued, up to a size; gives the bytes as the engine counts them, and whether the
+/// link is to be closed.
+async fn write_some(
+    shared: &Shared,
+    sink: &mut dyn FrameSink,
+    first: Command,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+) -> Result<(usize, bool), TransportError> {
+    let mut bytes = 0;
+    let mut next = Some(first);
+    while let Some(command) = next {
+        let Command::Send(frame) = command else {
+            return Ok((bytes, true));
+        };
+        bytes += frame.len();
+        let sealed = Bytes::from(wire::seal(frame));
+        count(&shared.traffic.sent_bytes, names::SENT_BYTES, sealed.len());
+        count(&shared.traffic.sent_frames, names::SENT_FRAMES, 1);
+        sink.send(sealed).await?;
+        if bytes >= REPORT_BYTES {
+            break;
+        }
+        next = commands.try_recv().ok();
+    }
+    sink.flush().await?;
+    Ok((bytes, false))
+}
+
+fn count(counter: &std::sync::atomic::AtomicU64, name: &'static str, by: usize) {
+    let by = u64::try_from(by).unwrap_or(u64::MAX);
+    counter.fetch_add(by, Ordering::Relaxed);
+    metrics::counter!(name).increment(by);
+}

@@ -1,0 +1,353 @@
+//! The shell that applications use: a replica with tasks, sockets and the real clock.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use syncline::Node;
+//! use syncline::autosurgeon::Reconcile;
+//!
+//! #[derive(Debug, Reconcile, Serialize, Deserialize)]
+//! struct Task {
+//!     title: String,
+//!     done: bool,
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), syncline::Error> {
+//! let node = Node::builder().open().await?;
+//! let tasks = node.collection::<Task>("tasks")?;
+//! let id = tasks.insert(&Task { title: "water the plants".into(), done: false }).await?;
+//! tasks.update(id, |task| task.done = true).await?;
+//! assert!(tasks.get(id).await?.is_some_and(|task| task.done));
+//! node.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod collection;
+mod delivery;
+mod dial;
+mod documents;
+mod driver;
+mod edit;
+mod link;
+mod projector;
+mod read;
+mod records;
+mod shared;
+mod transaction;
+mod watch;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+pub use builder::Builder;
+pub use collection::{Collection, Listing};
+pub use delivery::Delivery;
+pub use records::Records;
+pub use transaction::Transaction;
+pub use watch::{ChangeKind, Changed, Origin, Watch, WatchEvent};
+
+use crate::engine::{Event, Reply, Status};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CollectionId, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::peer::{PeerAddress, PeerEvent};
+use crate::record::Record;
+use crate::replica::{Quarantined, Rows};
+use crate::transport::Listener;
+use edit::run_apart;
+use shared::{Shared, lock, mismatched};
+use watch::Filter;
+
+/// Time between two looks at the status while waiting for it to change.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A replica: its records, its peers, its store. Cheap to clone; all clones are the same node.
+///
+/// When the last clone is dropped the node shuts down in the background, as [`Node::shutdown`]
+/// does. Collections hold on to their node too.
+#[derive(Clone, Debug)]
+pub struct Node(Arc<Handle>);
+
+/// Keeps the engine running as long as anybody holds it.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    shared: Arc<Shared>,
+    stop: Arc<Notify>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}
+
+/// What went over the links of a node since it was opened, as it travelled: compressed, without
+/// what the transport adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Frames sent.
+    pub sent_frames: u64,
+    /// Frames received.
+    pub received_frames: u64,
+}
+
+impl Node {
+    /// A node yet to be opened.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Who it is to its peers.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.0.shared.replica
+    }
+
+    /// This life of its store.
+    pub fn store_id(&self) -> StoreId {
+        self.0.shared.store_id
+    }
+
+    /// Its home space.
+    pub fn space(&self) -> SpaceId {
+        self.0.shared.space
+    }
+
+    /// A collection of the home space. It need not exist yet.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `name` is not a collection's name.
+    pub fn collection<T: Record>(&self, name: &str) -> Result<Collection<T>> {
+        self.records(name).map(Collection::new)
+    }
+
+    /// A collection of any space of the node.
+    ///
+    /// # Errors
+    /// As [`Node::collection`].
+    pub fn collection_in<T: Record>(&self, space: SpaceId, name: &str) -> Result<Collection<T>> {
+        self.records_in(space, name).map(Collection::new)
+    }
+
+    /// A collection of the home space as JSON.
+    ///
+    /// # Errors
+    /// As [`Node::collection`].
+    pub fn records(&self, name: &str) -> Result<Records> {
+        self.records_in(self.space(), name)
+    }
+
+    /// A collection of any space as JSON.
+    ///
+    /// # Errors
+    /// As [`Node::collection`].
+    pub fn records_in(&self, space: SpaceId, name: &str) -> Result<Records> {
+        let name: CollectionId = name.parse()?;
+        Ok(Records::new(Arc::clone(&self.0), space, name))
+    }
+
+    /// The collections of the home space of which anything is here, by name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn collections(&self) -> Result<Vec<CollectionId>> {
+        let shared = Arc::clone(&self.0.shared);
+        run_apart(move || {
+            let snapshot = shared.snapshot()?;
+            Rows::new(snapshot.as_ref()).collections(shared.space)
+        })
+        .await
+    }
+
+    /// Changes several records at once: all of it becomes durable, or nothing. `work` may run more
+    /// than once. While it runs no other local edit does, so it should be short.
+    ///
+    /// # Errors
+    /// What `work` returns, `TooLarge` over [`limits::TRANSACTION_WRITES_MAX`] changes, and those
+    /// of the store.
+    ///
+    /// [`limits::TRANSACTION_WRITES_MAX`]: crate::limits::TRANSACTION_WRITES_MAX
+    pub async fn transaction<R: Send>(
+        &self,
+        work: impl FnMut(&mut Transaction<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
+        self.0.shared.transaction(work).await
+    }
+
+    /// Changes of all records from now on.
+    ///
+    /// # Errors
+    /// `TooLarge` when there are too many watches.
+    pub fn watch(&self) -> Result<Watch> {
+        self.0.shared.watchers.add(Filter::default())
+    }
+
+    /// Takes WebSocket links at `host:port`, port 0 for any free one; gives the address to dial.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no address, `Transport` if it can't be listened on.
+    #[cfg(feature = "websocket")]
+    pub async fn listen(&self, address: &str) -> Result<String> {
+        use crate::transport::websocket::{WebSocketLimits, WebSocketListener};
+        let listener = WebSocketListener::bind(address, WebSocketLimits::default()).await?;
+        self.listen_on(Box::new(listener))
+    }
+
+    /// Takes links from this listener until the node shuts down; gives the address to dial.
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down.
+    pub fn listen_on(&self, listener: Box<dyn Listener>) -> Result<String> {
+        let shared = &self.0.shared;
+        if *shared.stopped.borrow() {
+            return Err(shared::closed());
+        }
+        Ok(dial::listen(shared, listener))
+    }
+
+    /// Stays linked with the peer at this address, which is dialled again whenever the link ends.
+    /// Returns before it is linked; [`Node::status`] shows how it stands.
+    ///
+    /// # Errors
+    /// `InvalidInput` if no transport dials such an address, `Closed` if the node is shut down.
+    pub async fn connect(&self, address: &str) -> Result<()> {
+        self.add_peer(address, None).await
+    }
+
+    /// As [`Node::connect`], but only with this replica.
+    ///
+    /// # Errors
+    /// As [`Node::connect`].
+    pub async fn connect_to(&self, address: &str, replica: ReplicaId) -> Result<()> {
+        self.add_peer(address, Some(replica)).await
+    }
+
+    async fn add_peer(&self, address: &str, expects: Option<ReplicaId>) -> Result<()> {
+        dial::connector(&self.0.shared, address)?;
+        let peer = PeerAddress::from(address);
+        self.tell_dialer(PeerEvent::Added { peer, expects }).await
+    }
+
+    /// Does not stay linked with the peer at this address any more.
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down.
+    pub async fn disconnect(&self, address: &str) -> Result<()> {
+        let peer = PeerAddress::from(address);
+        self.tell_dialer(PeerEvent::Removed { peer }).await
+    }
+
+    /// Dials the peer at this address now, whatever the backoff or breaker says.
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down.
+    pub async fn retry(&self, address: &str) -> Result<()> {
+        let peer = PeerAddress::from(address);
+        self.tell_dialer(PeerEvent::Retry { peer }).await
+    }
+
+    async fn tell_dialer(&self, event: PeerEvent) -> Result<()> {
+        self.0.shared.tell(Event::Peer(event)).await
+    }
+
+    /// How the node stands: its spaces, links, peers, quarantine and store.
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down.
+    pub async fn status(&self) -> Result<Status> {
+        match self.0.shared.ask(Event::Status).await? {
+            Reply::Status(status) => Ok(*status),
+            Reply::Captured(_)
+            | Reply::Imported(_)
+            | Reply::Delivered(_)
+            | Reply::Quarantined(_) => Err(mismatched()),
+        }
+    }
+
+    /// The first `limit` changes that could not be applied, each with its reason.
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down, and those of the store.
+    pub async fn quarantine(&self, limit: usize) -> Result<Vec<Quarantined>> {
+        let question = |ticket| Event::Quarantine { ticket, limit };
+        match self.0.shared.ask(question).await? {
+            Reply::Quarantined(entries) => entries,
+            Reply::Captured(_) | Reply::Imported(_) | Reply::Delivered(_) | Reply::Status(_) => {
+                Err(mismatched())
+            }
+        }
+    }
+
+    /// What went over the links since the node was opened.
+    pub fn traffic(&self) -> Traffic {
+        let counters = &self.0.shared.traffic;
+        Traffic {
+            sent_bytes: counters.sent_bytes.load(Ordering::Relaxed),
+            received_bytes: counters.received_bytes.load(Ordering::Relaxed),
+            sent_frames: counters.sent_frames.load(Ordering::Relaxed),
+            received_frames: counters.received_frames.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The delivery of a record to others, to be waited for.
+    pub fn delivered(&self, record: &RecordKey) -> Delivery {
+        Delivery::new(Arc::clone(&self.0), record.clone())
+    }
+
+    /// Until there is a link, every linked peer has acknowledged all that is here, all that each
+    /// of them had when it was linked is here, and all views are up to date.
+    ///
+    /// It has no end of its own while that does not come about; put `tokio::time::timeout` around
+    /// it.
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down.
+    pub async fn synced(&self) -> Result<()> {
+        let mut looks = 0;
+        while looks < 2 {
+            // What one look finds committed may be asked to be projected only after it.
+            looks = if self.status().await?.is_synced() {
+                looks + 1
+            } else {
+                0
+            };
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Sends what is left to whoever is linked, for a bounded time, then closes links and store.
+    /// When it returns, the store's file can be opened again. Handles of the node return `Closed`
+    /// errors from then on.
+    ///
+    /// # Errors
+    /// `StoreFailed` if the engine's thread has panicked, which is a mistake of this library.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.0.stop.notify_one();
+        self.0.shared.until_stopped().await;
+        let Some(thread) = lock(&self.0.thread).take() else {
+            return Ok(());
+        };
+        let joined = run_apart(move || {
+            let message = "the engine's thread has panicked; what was acknowledged is durable";
+            thread
+                .join()
+                .map_err(|_panic| Error::new(ErrorKind::StoreFailed, message))
+        });
+        joined.await
+    }
+}
+
+#[cfg(test)]
+mod tests;

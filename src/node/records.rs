@@ -1,0 +1,258 @@
+//! The untyped door to a collection: JSON, edits by path, and Automerge documents.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::Handle;
+use super::edit::run_apart;
+use super::shared::{Shared, mismatched};
+use super::watch::{Filter, Watch};
+use crate::doc::{self, Document, Edit};
+use crate::engine::{Event, Reply};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ActorId, CollectionId, Heads, RecordId, RecordKey, SpaceId};
+use crate::record;
+use crate::replica::Admission;
+
+/// A collection of records of any shape. Cheap to clone.
+///
+/// [`crate::doc::value::json`] says how kinds that JSON lacks are written. Durability and what
+/// reads show are as for [`super::Collection`].
+#[derive(Clone, Debug)]
+pub struct Records {
+    handle: Arc<Handle>,
+    space: SpaceId,
+    name: CollectionId,
+}
+
+impl Records {
+    pub(super) const fn new(handle: Arc<Handle>, space: SpaceId, name: CollectionId) -> Self {
+        Self {
+            handle,
+            space,
+            name,
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// The space in which the collection is.
+    pub const fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    /// The collection's name.
+    pub const fn name(&self) -> &CollectionId {
+        &self.name
+    }
+
+    /// A record's full name.
+    pub fn key(&self, id: RecordId) -> RecordKey {
+        RecordKey {
+            space: self.space,
+            collection: self.name.clone(),
+            record: id,
+        }
+    }
+
+    /// Adds a record under a new id.
+    ///
+    /// # Errors
+    /// As [`Records::put`].
+    pub async fn insert(&self, json: &Json) -> Result<RecordId> {
+        let id = self.shared().new_record();
+        self.put(id, json).await?;
+        Ok(id)
+    }
+
+    /// Replaces a record by a JSON object, or creates it; `false` if it was equal. Fields that the
+    /// object lacks go, what is equal is not written.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `json` is no object or does not fit, `NotFound` if the record is deleted,
+    /// `TooLarge` if a field is over its limit, and those of the store.
+    pub async fn put(&self, id: RecordId, json: &Json) -> Result<bool> {
+        self.change(id, |document, meta| record::put_json(document, meta, json))
+            .await
+    }
+
+    /// Applies a JSON merge patch (RFC 7396); `false` if it changed nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `patch` is no object or does not fit, `NotFound` if there is no record or
+    /// it is deleted, `TooLarge` if a field gets over its limit, and those of the store.
+    pub async fn patch(&self, id: RecordId, patch: &Json) -> Result<bool> {
+        self.change(id, |document, meta| {
+            record::edit_json(document, meta, patch)
+        })
+        .await
+    }
+
+    /// Edits a record by paths: the way to the smallest changes, such as one splice of a text.
+    /// `work` may run more than once.
+    ///
+    /// # Errors
+    /// What `work` returns, `NotFound` if there is no record or it is deleted, `TooLarge` if the
+    /// change is over its limit, and those of the store.
+    pub async fn edit<R: Send>(
+        &self,
+        id: RecordId,
+        mut work: impl FnMut(&mut Edit<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
+        let key = self.key(id);
+        let edit = |document: &mut Document, meta| {
+            record::check_present(document)?;
+            document.edit(meta, &mut work)
+        };
+        let edited = self.shared().edit(&key, false, edit).await;
+        edited.map_err(|error: Error| error.context(key))
+    }
+
+    /// Reads a record; `None` if there is none or it is deleted.
+    ///
+    /// # Errors
+    /// `Poisoned` if its document can't be loaded, and those of the store.
+    pub async fn get(&self, id: RecordId) -> Result<Option<Json>> {
+        let value = self.shared().value(&self.key(id)).await?;
+        Ok(value.map(|it| record::read_value(&it).to_json()))
+    }
+
+    /// Deletes a record; `false` if it was deleted already.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, and those of the store.
+    pub async fn delete(&self, id: RecordId) -> Result<bool> {
+        self.change(id, record::delete).await
+    }
+
+    /// Takes a deletion back; `false` if the record is not deleted.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, and those of the store.
+    pub async fn restore(&self, id: RecordId) -> Result<bool> {
+        self.change(id, record::restore).await
+    }
+
+    async fn change(
+        &self,
+        id: RecordId,
+        mut work: impl FnMut(&mut Document, doc::EditMeta) -> Result<Option<doc::Change>> + Send,
+    ) -> Result<bool> {
+        let key = self.key(id);
+        let change = |document: &mut _, meta| {
+            let change = work(document, meta)?;
+            Ok((change.is_some(), change))
+        };
+        let changed = self.shared().edit(&key, false, change).await;
+        changed.map_err(|error| error.context(key))
+    }
+
+    /// All records that can be read, in order of their ids, deleted ones left out. Costs in
+    /// proportion to the collection.
+    ///
+    /// # Errors
+    /// When the store can't be read. Records that can't be loaded are left out; the quarantine
+    /// names them.
+    pub async fn list(&self) -> Result<Vec<(RecordId, Json)>> {
+        let collect = |all: &mut Vec<_>, id, value: Result<doc::Value>| {
+            all.extend(value.ok().map(|it| (id, record::read_value(&it).to_json())));
+        };
+        let collection = (self.space, self.name.clone());
+        self.shared().scan(collection, collect, Vec::new()).await
+    }
+
+    /// The number of records, deleted ones left out. Costs in proportion to the collection.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn count(&self) -> Result<u64> {
+        let count = |all: &mut u64, _, _| *all += 1;
+        let collection = (self.space, self.name.clone());
+        self.shared().scan(collection, count, 0).await
+    }
+
+    /// A record's newest changes: equal on two replicas if and only if they have the same of it.
+    /// Empty if there is no record; a deleted one has heads.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn heads(&self, id: RecordId) -> Result<Heads> {
+        let (shared, key) = (Arc::clone(self.shared()), self.key(id));
+        run_apart(move || Ok(shared.heads(&key)?.unwrap_or_default())).await
+    }
+
+    /// A record as a saved Automerge document, with its whole history; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Poisoned` if it can't be loaded, and those of the store.
+    pub async fn document(&self, id: RecordId) -> Result<Option<Vec<u8>>> {
+        self.shared().document(&self.key(id)).await
+    }
+
+    /// Takes all changes of a saved Automerge document into a record, which need not exist; gives
+    /// how many were new. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` or `TooLarge` if it is no document or over a limit: then nothing is taken in.
+    /// Changes that contradict the record go into quarantine and are not counted. And those of the
+    /// store.
+    pub async fn import(&self, id: RecordId, saved: &[u8]) -> Result<usize> {
+        let (saved, key) = (saved.to_vec(), self.key(id));
+        let nobody = ActorId::of(self.shared().store_id, &key);
+        let open = move || match Document::open_saved(&nobody, &saved) {
+            Ok((_, changes)) => Ok(changes),
+            Err(fault) => Err(not_importable(fault)),
+        };
+        let changes = run_apart(open).await?.into_iter().map(Ok).collect();
+        let correlation = self.shared().correlation();
+        let import = |ticket| Event::Import {
+            ticket,
+            key,
+            changes,
+            correlation,
+        };
+        match self.shared().ask(import).await? {
+            Reply::Imported(fates) => {
+                let applied = |it: &&Admission| matches!(it, Admission::Applied(_));
+                Ok(fates?.iter().filter(applied).count())
+            }
+            Reply::Captured(_) | Reply::Delivered(_) | Reply::Status(_) | Reply::Quarantined(_) => {
+                Err(mismatched())
+            }
+        }
+    }
+
+    /// Changes of all records from now on.
+    ///
+    /// # Errors
+    /// `TooLarge` when there are too many watches.
+    pub fn watch(&self) -> Result<Watch> {
+        self.watch_where(None)
+    }
+
+    /// Changes of one record from now on, whether it exists or not.
+    ///
+    /// # Errors
+    /// As [`Records::watch`].
+    pub fn watch_record(&self, id: RecordId) -> Result<Watch> {
+        self.watch_where(Some(id))
+    }
+
+    fn watch_where(&self, record: Option<RecordId>) -> Result<Watch> {
+        let collection = Some((self.space, self.name.clone()));
+        self.shared().watchers.add(Filter { collection, record })
+    }
+}
+
+/// What is wrong with bytes that the caller brought is the caller's to mend.
+fn not_importable(fault: doc::DocumentFault) -> Error {
+    let kind = match Error::from(fault.clone()).kind() {
+        ErrorKind::TooLarge => ErrorKind::TooLarge,
+        _ => ErrorKind::InvalidInput,
+    };
+    let message = format!("this is no Automerge document that can be taken in: {fault}");
+    Error::new(kind, message).with_source(fault)
+}

@@ -1,0 +1,166 @@
+//! What all handles and tasks of one node share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::documents::Documents;
+use super::driver::Message;
+use super::watch::Watchers;
+use crate::engine::{Event, LinkId, Reply, Ticket};
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CorrelationId, RecordId, ReplicaId, SpaceId, StoreId};
+use crate::store::{Snapshot, Store};
+use crate::time::{Clock, Now, SystemClock};
+use crate::transport::Connector;
+
+/// Everything but the engine, which has a thread of its own.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) replica: ReplicaId,
+    pub(super) store_id: StoreId,
+    pub(super) space: SpaceId,
+    pub(super) runtime: Handle,
+    pub(super) connectors: Vec<Arc<dyn Connector>>,
+    pub(super) clock: SystemClock,
+    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) documents: Documents,
+    pub(super) watchers: Watchers,
+    pub(super) traffic: Counters,
+    /// Local edits are made and submitted one after the other, so that the engine gets them in the
+    /// order of their sequence numbers.
+    pub(super) writer: Mutex<()>,
+    /// Whether the engine has stopped.
+    pub(super) stopped: watch::Sender<bool>,
+    store: RwLock<Option<Arc<dyn Store>>>,
+    entropy: Mutex<Entropy>,
+    numbers: AtomicU64,
+}
+
+/// Frames and bytes that went over links.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) sent_bytes: AtomicU64,
+    pub(super) received_bytes: AtomicU64,
+    pub(super) sent_frames: AtomicU64,
+    pub(super) received_frames: AtomicU64,
+}
+
+/// What a node is made of, besides what starts empty.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) replica: ReplicaId,
+    pub(super) store_id: StoreId,
+    pub(super) space: SpaceId,
+    pub(super) runtime: Handle,
+    pub(super) connectors: Vec<Arc<dyn Connector>>,
+    pub(super) clock: SystemClock,
+    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) entropy: Entropy,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            replica: parts.replica,
+            store_id: parts.store_id,
+            space: parts.space,
+            runtime: parts.runtime,
+            connectors: parts.connectors,
+            clock: parts.clock,
+            inbox: parts.inbox,
+            documents: Documents::new(parts.store_id),
+            watchers: Watchers::default(),
+            traffic: Counters::default(),
+            writer: Mutex::default(),
+            stopped: watch::Sender::new(false),
+            store: RwLock::new(Some(parts.store)),
+            entropy: Mutex::new(parts.entropy),
+            numbers: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.clock.read()
+    }
+
+    pub(super) fn new_record(&self) -> RecordId {
+        RecordId::new(self.now().wall, &mut lock(&self.entropy))
+    }
+
+    pub(super) fn correlation(&self) -> CorrelationId {
+        // 0 is none.
+        CorrelationId(lock(&self.entropy).number().max(1))
+    }
+
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket(self.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn new_link(&self) -> LinkId {
+        LinkId(self.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What is committed now.
+    pub(super) fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        match store.as_ref() {
+            Some(store) => Ok(store.snapshot()?),
+            None => Err(closed()),
+        }
+    }
+
+    /// Lets go of the store: the engine is done with it.
+    pub(super) fn close(&self) {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        drop(store.take());
+        drop(store);
+        self.documents.clear();
+        self.watchers.close();
+        self.stopped.send_replace(true);
+    }
+
+    /// Ends once the engine has stopped.
+    pub(super) async fn until_stopped(&self) {
+        let mut stopped = self.stopped.subscribe();
+        // The sender lives as long as we do.
+        drop(stopped.wait_for(|it| *it).await);
+    }
+
+    /// Tells the engine something.
+    pub(super) async fn tell(&self, event: Event) -> Result<()> {
+        let sent = self.inbox.send(Message::Event(event)).await;
+        sent.map_err(|_gone| closed())
+    }
+
+    /// Asks the engine something.
+    pub(super) async fn ask(&self, question: impl FnOnce(Ticket) -> Event) -> Result<Reply> {
+        let ticket = self.ticket();
+        let (answer, reply) = oneshot::channel();
+        let message = Message::Ask(question(ticket), ticket, answer);
+        self.inbox.send(message).await.map_err(|_gone| closed())?;
+        reply.await.map_err(|_gone| closed())
+    }
+}
+
+/// A lock whose holder panicked protects data that is whole all the same: nothing here is left
+/// half changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the node is shut down")
+}
+
+/// An answer that does not fit its question: a mistake of this library.
+pub(super) fn mismatched() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the engine gave an answer of another kind",
+    )
+}

@@ -1,0 +1,295 @@
+//! Several records in one atomic, durable local write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use super::documents::{CheckedOut, LOOK_AGAIN};
+use super::driver::Message;
+use super::edit::{Submitted, captured, check_count, is_worth_repeating, write};
+use super::shared::{Shared, closed, lock};
+use super::{Collection, Records};
+use crate::doc::{Change, Document, Edit, EditMeta, Value};
+use crate::engine::Reply;
+use crate::error::{Error, Result};
+use crate::id::{RecordId, RecordKey};
+use crate::record::{self, Record};
+use crate::replica::{Rows, Write};
+use crate::store::Snapshot;
+
+/// Edits that become durable together, or not at all. What was edited is read back changed.
+///
+/// The closure that gets it may run more than once, so it should do nothing else.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    shared: &'a Shared,
+    snapshot: Box<dyn Snapshot>,
+    meta: EditMeta,
+    documents: BTreeMap<RecordKey, CheckedOut<'a>>,
+    writes: Vec<Write>,
+    /// Something was read that is not committed yet.
+    unsure: bool,
+}
+
+impl<'a> Transaction<'a> {
+    /// Adds a record under a new id.
+    ///
+    /// # Errors
+    /// As [`Collection::insert`].
+    pub fn insert<T: Record>(&mut self, collection: &Collection<T>, value: &T) -> Result<RecordId> {
+        let id = self.shared.new_record();
+        self.insert_as(collection, id, value)?;
+        Ok(id)
+    }
+
+    /// Adds a record under this id.
+    ///
+    /// # Errors
+    /// As [`Collection::insert_as`].
+    pub fn insert_as<T: Record>(
+        &mut self,
+        collection: &Collection<T>,
+        id: RecordId,
+        value: &T,
+    ) -> Result<()> {
+        self.edit_document(&collection.key(id), true, |document, meta| {
+            let change = record::create(document, meta, value)?;
+            Ok(((), Some(change)))
+        })
+    }
+
+    /// Reads a record; `None` if there is none or it is deleted.
+    ///
+    /// # Errors
+    /// As [`Collection::get`].
+    pub fn get<T: Record>(
+        &mut self,
+        collection: &Collection<T>,
+        id: RecordId,
+    ) -> Result<Option<T>> {
+        let value = self.value(&collection.key(id))?;
+        value.map(|it| record::read(&it)).transpose()
+    }
+
+    /// Changes a record.
+    ///
+    /// # Errors
+    /// As [`Collection::update`].
+    pub fn update<T: Record, R>(
+        &mut self,
+        collection: &Collection<T>,
+        id: RecordId,
+        work: impl FnOnce(&mut T) -> R,
+    ) -> Result<R> {
+        self.edit_document(&collection.key(id), false, |document, meta| {
+            record::update(document, meta, work)
+        })
+    }
+
+    /// Deletes a record; `false` if it was deleted already.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub fn delete<T: Record>(&mut self, collection: &Collection<T>, id: RecordId) -> Result<bool> {
+        self.delete_json(&collection.untyped(), id)
+    }
+
+    /// Takes a deletion back; `false` if the record is not deleted.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub fn restore<T: Record>(&mut self, collection: &Collection<T>, id: RecordId) -> Result<bool> {
+        self.restore_json(&collection.untyped(), id)
+    }
+
+    /// Reads a record as JSON; `None` if there is none or it is deleted.
+    ///
+    /// # Errors
+    /// As [`Records::get`].
+    pub fn get_json(&mut self, records: &Records, id: RecordId) -> Result<Option<Json>> {
+        let value = self.value(&records.key(id))?;
+        Ok(value.map(|it| record::read_value(&it).to_json()))
+    }
+
+    /// Replaces a record by a JSON object, or creates it; `false` if it was equal.
+    ///
+    /// # Errors
+    /// As [`Records::put`].
+    pub fn put_json(&mut self, records: &Records, id: RecordId, json: &Json) -> Result<bool> {
+        self.edit_document(&records.key(id), false, |document, meta| {
+            changed(record::put_json(document, meta, json)?)
+        })
+    }
+
+    /// Applies a JSON merge patch (RFC 7396) to a record; `false` if it changed nothing.
+    ///
+    /// # Errors
+    /// As [`Records::patch`].
+    pub fn patch_json(&mut self, records: &Records, id: RecordId, patch: &Json) -> Result<bool> {
+        self.edit_document(&records.key(id), false, |document, meta| {
+            changed(record::edit_json(document, meta, patch)?)
+        })
+    }
+
+    /// Edits a record field by field.
+    ///
+    /// # Errors
+    /// As [`Records::edit`].
+    pub fn edit<R>(
+        &mut self,
+        records: &Records,
+        id: RecordId,
+        work: impl FnOnce(&mut Edit<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.edit_document(&records.key(id), false, |document, meta| {
+            record::check_present(document)?;
+            document.edit(meta, work)
+        })
+    }
+
+    /// Deletes a record of an untyped collection; `false` if it was deleted already.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub fn delete_json(&mut self, records: &Records, id: RecordId) -> Result<bool> {
+        self.edit_document(&records.key(id), false, |document, meta| {
+            changed(record::delete(document, meta)?)
+        })
+    }
+
+    /// Takes a deletion of an untyped collection back; `false` if the record is not deleted.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    pub fn restore_json(&mut self, records: &Records, id: RecordId) -> Result<bool> {
+        self.edit_document(&records.key(id), false, |document, meta| {
+            changed(record::restore(document, meta)?)
+        })
+    }
+
+    fn edit_document<R>(
+        &mut self,
+        key: &RecordKey,
+        creates: bool,
+        work: impl FnOnce(&mut Document, EditMeta) -> Result<(R, Option<Change>)>,
+    ) -> Result<R> {
+        check_count(self.writes.len() + 1)?;
+        let meta = self.meta.clone();
+        let document = self.document(key)?;
+        let loaded = document.loaded();
+        let (result, change) = work(&mut loaded.document, meta)?;
+        let is_ahead = loaded.is_ahead();
+        let write = change.map(|it| write(key, it, &loaded.document, creates));
+        match write {
+            Some(write) => self.writes.push(write),
+            None => self.unsure |= is_ahead,
+        }
+        Ok(result)
+    }
+
+    fn value(&mut self, key: &RecordKey) -> Result<Option<Value>> {
+        let document = self.document(key)?;
+        let loaded = document.loaded();
+        if loaded.document.heads().is_empty() {
+            return Ok(None);
+        }
+        let value = loaded.document.value().map_err(Error::from)?;
+        self.unsure |= loaded.is_ahead();
+        Ok(Some(value).filter(|it| !record::is_deleted(it)))
+    }
+
+    fn document(&mut self, key: &RecordKey) -> Result<&mut CheckedOut<'a>> {
+        let entry = self.documents.entry(key.clone());
+        match entry {
+            std::collections::btree_map::Entry::Occupied(it) => Ok(it.into_mut()),
+            std::collections::btree_map::Entry::Vacant(it) => {
+                let mut document = self.shared.documents.check_out(key);
+                document.refresh(&Rows::new(self.snapshot.as_ref()))?;
+                Ok(it.insert(document))
+            }
+        }
+    }
+
+    /// Nothing of it is to remain.
+    fn abandon(mut self) {
+        let written = self.writes.iter().map(|it| &it.key);
+        for key in written {
+            if let Some(document) = self.documents.get_mut(key) {
+                document.discard();
+            }
+        }
+    }
+}
+
+fn changed(change: Option<Change>) -> Result<(bool, Option<Change>)> {
+    Ok((change.is_some(), change))
+}
+
+impl Shared {
+    /// Runs a transaction; returns when it is durable as configured.
+    pub(super) async fn transaction<R: Send>(
+        self: &Arc<Self>,
+        mut work: impl FnMut(&mut Transaction<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
+        let mut attempt = 0;
+        loop {
+            let permit = self.inbox.reserve().await.map_err(|_gone| closed())?;
+            let (submitted, keys) = self.submit_all(permit, &mut work)?;
+            match submitted {
+                Submitted::Nothing(result) => return Ok(result),
+                Submitted::Unsure => sleep(LOOK_AGAIN).await,
+                Submitted::Waiting(result, reply) => match captured(reply).await {
+                    Ok(()) => return Ok(result),
+                    Err(error) => {
+                        keys.iter().for_each(|it| self.documents.forget(it));
+                        attempt += 1;
+                        if !is_worth_repeating(&error, attempt) {
+                            return Err(error);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn submit_all<R>(
+        &self,
+        permit: mpsc::Permit<'_, Message>,
+        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<R>,
+    ) -> Result<(Submitted<R>, Vec<RecordKey>)> {
+        let _turn = lock(&self.writer);
+        let mut transaction = Transaction {
+            shared: self,
+            snapshot: self.snapshot()?,
+            meta: EditMeta::at(self.now().wall),
+            documents: BTreeMap::new(),
+            writes: Vec::new(),
+            unsure: false,
+        };
+        let result = match work(&mut transaction) {
+            Ok(result) => result,
+            Err(error) => {
+                transaction.abandon();
+                return Err(error);
+            }
+        };
+        if transaction.writes.is_empty() {
+            let submitted = if transaction.unsure {
+                Submitted::Unsure
+            } else {
+                Submitted::Nothing(result)
+            };
+            return Ok((submitted, Vec::new()));
+        }
+        let Transaction {
+            documents, writes, ..
+        } = transaction;
+        let keys = writes.iter().map(|it| it.key.clone()).collect();
+        let reply: oneshot::Receiver<Reply> = self.capture(permit, self.correlation(), writes);
+        drop(documents);
+        Ok((Submitted::Waiting(result, reply), keys))
+    }
+}
