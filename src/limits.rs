@@ -217,6 +217,13 @@ pub const DELIVERY_WAITERS_MAX: usize = 65_536;
 /// Links that a node holds at once.
 pub const LINKS_MAX: usize = 4_096;
 
+/// Frames handed to one link and not yet written: what fits of the smallest into
+/// [`LINK_OUTBOX_BYTES_MAX`], and one turn more.
+pub const LINK_OUTBOX_FRAMES_MAX: usize = LINK_OUTBOX_BYTES_MAX / 10 + TURN_FRAMES_MAX;
+
+/// Records handed out at a time to have their view brought up to date.
+pub const PROJECTIONS_MAX: usize = 256;
+
 /// Views that are brought up to date at the same time.
 pub const PROJECTORS: usize = 2;
 

@@ -22,6 +22,7 @@ use crate::doc::Received;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::limits;
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
 use crate::replica::{Admission, Intake, Projection, Quarantined, Replica, ShownView, Write};
 use crate::session::Inbound;
@@ -220,7 +221,10 @@ pub struct Engine {
     /// Answers to writers, which wait for the commit.
     captured: Vec<(Ticket, Reply)>,
     waiters: Vec<Waiter>,
+    /// Records whose view is being made.
     projecting: BTreeSet<RecordKey>,
+    /// Records whose view is to be made then.
+    behind: BTreeSet<RecordKey>,
     /// When cursors first moved that are not written yet.
     unsaved: Option<Instant>,
     /// When something was first committed that is not synced yet.
@@ -256,6 +260,7 @@ impl Engine {
             captured: Vec::new(),
             waiters: Vec::new(),
             projecting: BTreeSet::new(),
+            behind: BTreeSet::new(),
             unsaved: None,
             unsynced: None,
             unsettled: None,
@@ -368,17 +373,29 @@ impl Engine {
     fn projected(&mut self, now: Now, projection: Projection) {
         self.projecting.remove(&projection.key);
         let key = projection.key.clone();
-        if let Err(error) = self.replica.project(projection, now.wall) {
-            tracing::warn!(record = %key, %error, "could not store a view");
-        }
+        let behind = match self.replica.project(projection, now.wall) {
+            Ok(true) => None,
+            Ok(false) => Some(key),
+            Err(error) => {
+                tracing::warn!(record = %key, %error, "could not store a view");
+                None
+            }
+        };
+        self.project(behind.into_iter().collect());
     }
 
     /// Asks for views of records that are behind, each once at a time.
     fn project(&mut self, stale: Vec<RecordKey>) {
-        for key in stale {
-            if self.config.projects && self.projecting.insert(key.clone()) {
-                self.ready.push_back(Effect::Project(key));
-            }
+        if !self.config.projects {
+            return;
+        }
+        let new = stale.into_iter().filter(|it| !self.projecting.contains(it));
+        self.behind.extend(new);
+        while self.projecting.len() < limits::PROJECTIONS_MAX
+            && let Some(key) = self.behind.pop_first()
+        {
+            self.projecting.insert(key.clone());
+            self.ready.push_back(Effect::Project(key));
         }
     }
 

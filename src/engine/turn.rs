@@ -126,7 +126,10 @@ impl Engine {
             let error = Error::new(kind, error.to_string());
             let reply = match reply {
                 Reply::Imported(_) => Reply::Imported(Err(error)),
-                _ => Reply::Captured(Err(error)),
+                Reply::Captured(_)
+                | Reply::Delivered(_)
+                | Reply::Status(_)
+                | Reply::Quarantined(_) => Reply::Captured(Err(error)),
             };
             self.reply(ticket, reply);
         }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, mpsc};
 
-use super::edit::run_apart;
 use super::shared::{Parts, Shared};
+use super::tasks::{Tasks, run_apart};
 use super::{Handle, Node, driver};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::engine::{Config, Engine};
@@ -209,7 +209,7 @@ impl Builder {
             replica: engine.replica_id(),
             store_id: engine.store_id(),
             space: home,
-            runtime,
+            tasks: Tasks::new(runtime),
             connectors,
             clock: SystemClock::new(),
             inbox,

@@ -29,8 +29,8 @@ pub(super) fn dial(
     (peer, attempt): (PeerAddress, u64),
     expects: Option<ReplicaId>,
 ) -> AbortHandle {
+    let tasks = &shared.tasks;
     let shared = Arc::clone(shared);
-    let runtime = shared.runtime.clone();
     let task = async move {
         match open(&shared, &peer).await {
             Ok(connection) => {
@@ -43,7 +43,7 @@ pub(super) fn dial(
                 };
                 // Cancelling a dial ends this task; the link lives on its own.
                 let link = link::run(Arc::clone(&shared), id, connection, event);
-                shared.runtime.spawn(link);
+                shared.tasks.spawn(link);
             }
             Err((permanent, reason)) => {
                 tracing::debug!(peer = peer.as_str(), reason, "a dial failed");
@@ -57,7 +57,7 @@ pub(super) fn dial(
             }
         }
     };
-    runtime.spawn(task).abort_handle()
+    tasks.spawn(task)
 }
 
 async fn open(shared: &Shared, peer: &PeerAddress) -> Result<Connection, (bool, String)> {
@@ -75,10 +75,10 @@ async fn open(shared: &Shared, peer: &PeerAddress) -> Result<Connection, (bool, 
 /// Takes links from a listener until the node stops; gives where it listens.
 pub(super) fn listen(shared: &Arc<Shared>, mut listener: Box<dyn Listener>) -> String {
     let address = listener.local_address();
-    let shared = Arc::clone(shared);
-    let runtime = shared.runtime.clone();
     let place = address.clone();
-    runtime.spawn(async move {
+    let tasks = &shared.tasks;
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -90,7 +90,7 @@ pub(super) fn listen(shared: &Arc<Shared>, mut listener: Box<dyn Listener>) -> S
                     let address = connection.peer_address().to_owned();
                     let event = Event::Accepted { link: id, address };
                     let link = link::run(Arc::clone(&shared), id, connection, event);
-                    shared.runtime.spawn(link);
+                    shared.tasks.spawn(link);
                 }
                 Err(error) => {
                     tracing::error!(address = place, %error, "a listener is finished");

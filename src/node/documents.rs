@@ -34,7 +34,7 @@ enum Entry {
     Out,
     /// It waits for the next one.
     In {
-        loaded: Loaded,
+        loaded: Box<Loaded>,
         used: u64,
         bytes: u64,
     },
@@ -45,8 +45,8 @@ enum Entry {
 pub(super) struct CheckedOut<'a> {
     documents: &'a Documents,
     key: RecordKey,
-    loaded: Loaded,
-    keep: bool,
+    /// None stands for an empty document.
+    loaded: Option<Box<Loaded>>,
 }
 
 impl Documents {
@@ -74,15 +74,14 @@ impl Documents {
             }) => {
                 cache.by_use.remove(&used);
                 cache.bytes -= bytes;
-                loaded
+                Some(loaded)
             }
-            Some(Entry::Out) | None => Loaded::new(&ActorId::of(self.store, key)),
+            Some(Entry::Out) | None => None,
         };
         CheckedOut {
             documents: self,
             key: key.clone(),
             loaded,
-            keep: true,
         }
     }
 
@@ -96,7 +95,7 @@ impl Documents {
 
     /// Forgets a record's document, because what is in it did not come to be.
     pub(super) fn forget(&self, key: &RecordKey) {
-        self.check_out(key).keep = false;
+        self.check_out(key).discard();
     }
 
     pub(super) fn clear(&self) {
@@ -108,7 +107,7 @@ impl Documents {
 }
 
 impl Cache {
-    fn put_back(&mut self, key: RecordKey, loaded: Loaded) {
+    fn put_back(&mut self, key: RecordKey, loaded: Box<Loaded>) {
         let bytes = loaded.document.size_hint();
         self.uses += 1;
         let used = self.uses;
@@ -131,43 +130,46 @@ impl Cache {
 }
 
 impl CheckedOut<'_> {
-    pub(super) const fn loaded(&mut self) -> &mut Loaded {
-        &mut self.loaded
+    pub(super) fn loaded(&mut self) -> &mut Loaded {
+        let (store, key) = (self.documents.store, &self.key);
+        let empty = || Box::new(Loaded::new(&ActorId::of(store, key)));
+        self.loaded.get_or_insert_with(empty)
     }
 
     /// Brings the document up to what the store has.
     pub(super) fn refresh(&mut self, rows: &Rows<'_>) -> Result<()> {
-        if self.loaded.document.is_spoiled() {
-            self.loaded = Loaded::new(&ActorId::of(self.documents.store, &self.key));
+        if self.loaded().document.is_spoiled() {
+            self.discard();
         }
-        self.loaded.refresh(rows, &self.key)
+        let key = self.key.clone();
+        self.loaded().refresh(rows, &key)
     }
 
     /// The record's value as the store has it; `None` while local changes are under way that may
     /// yet fail.
     pub(super) fn committed_value(&mut self, rows: &Rows<'_>) -> Result<Option<Value>> {
         self.refresh(rows)?;
-        if self.loaded.is_ahead() {
+        let loaded = self.loaded();
+        if loaded.is_ahead() {
             return Ok(None);
         }
-        self.loaded.document.value().map(Some).map_err(Error::from)
+        loaded.document.value().map(Some).map_err(Error::from)
     }
 
-    /// Does not put the document back.
-    pub(super) const fn discard(&mut self) {
-        self.keep = false;
+    /// Starts over with an empty document.
+    pub(super) fn discard(&mut self) {
+        self.loaded = None;
     }
 }
 
 impl Drop for CheckedOut<'_> {
     fn drop(&mut self) {
-        let nobody = ActorId::from_bytes(Vec::new());
-        let loaded = std::mem::replace(&mut self.loaded, Loaded::new(&nobody));
+        let loaded = self.loaded.take();
+        let usable = loaded.filter(|it| !it.document.is_spoiled());
         let mut cache = lock(&self.documents.cache);
-        if self.keep && !loaded.document.is_spoiled() {
-            cache.put_back(self.key.clone(), loaded);
-        } else {
-            cache.entries.remove(&self.key);
+        match usable {
+            Some(loaded) => cache.put_back(self.key.clone(), loaded),
+            None => drop(cache.entries.remove(&self.key)),
         }
         drop(cache);
         self.documents.returned.notify_all();

@@ -41,7 +41,7 @@ struct Driver {
     asked: BTreeMap<Ticket, oneshot::Sender<Reply>>,
     links: BTreeMap<LinkId, Outlet>,
     dials: BTreeMap<(PeerAddress, u64), AbortHandle>,
-    projector: mpsc::UnboundedSender<RecordKey>,
+    projector: mpsc::Sender<RecordKey>,
 }
 
 /// Starts the thread. It ends after `stop` was notified and the engine has said goodbye.
@@ -208,8 +208,8 @@ impl Driver {
                     }
                 }
                 Effect::Project(key) => {
-                    // It ends after us.
-                    drop(self.projector.send(key));
+                    // It ends after us, and holds all that the engine hands out.
+                    drop(self.projector.try_send(key));
                 }
                 Effect::Shown(view) => self.shared.watchers.tell(&view, self.shared.store_id),
                 Effect::Stopped => return true,

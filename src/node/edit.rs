@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::documents::LOOK_AGAIN;
 use super::driver::Message;
 use super::shared::{Shared, closed, lock, mismatched};
+use super::tasks::run_apart;
 use crate::doc::{Change, Document, EditMeta};
 use crate::engine::{Event, Reply};
 use crate::error::{Error, ErrorKind, Result};
@@ -142,19 +143,6 @@ impl Shared {
         };
         let stored = rows.header(slot)?.map_or(0, |it| it.changes);
         Ok(stored.saturating_sub(self.documents.changes(key)))
-    }
-}
-
-/// Runs what takes long away from the tasks that must not wait.
-pub(super) async fn run_apart<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => {
-            let message = "the work was given up, the runtime is shutting down";
-            Err(Error::new(ErrorKind::Closed, message).with_source(error))
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::driver::Message;
 use super::shared::Shared;
+use super::tasks::run_apart;
 use crate::engine::{Event, LinkId};
 use crate::limits;
 use crate::session::{self, Inbound};
@@ -33,7 +34,7 @@ const HANDSHAKE_FRAMES: u32 = 2;
 /// The engine's end of a link. Dropping it ends the link at once.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    frames: mpsc::UnboundedSender<Command>,
+    frames: mpsc::Sender<Command>,
     trust: Option<oneshot::Sender<()>>,
     /// Dropped with the outlet: from then on the link's time is limited.
     _open: oneshot::Sender<()>,
@@ -48,8 +49,8 @@ enum Command {
 impl Outlet {
     /// Queues a frame. The engine bounds how much is queued.
     pub(super) fn send(&self, frame: Vec<u8>) {
-        // If the link is gone the engine hears of it.
-        drop(self.frames.send(Command::Send(frame)));
+        // It holds all that the engine hands out. If the link is gone the engine hears of it.
+        drop(self.frames.try_send(Command::Send(frame)));
     }
 
     /// The peer has proved who it is.
@@ -62,13 +63,13 @@ impl Outlet {
 
     /// Says goodbye after what is queued.
     pub(super) fn close(self) {
-        drop(self.frames.send(Command::Close));
+        drop(self.frames.try_send(Command::Close));
     }
 }
 
 /// Tells the engine of a link with `event`, then runs it until it ends.
 pub(super) async fn run(shared: Arc<Shared>, link: LinkId, connection: Connection, event: Event) {
-    let (frames, commands) = mpsc::unbounded_channel();
+    let (frames, commands) = mpsc::channel(limits::LINK_OUTBOX_FRAMES_MAX);
     let (trust, trusted) = oneshot::channel();
     let (open, closing) = oneshot::channel::<()>();
     let outlet = Outlet {
@@ -151,11 +152,9 @@ async fn take_in(shared: &Shared, link: LinkId, frame: Bytes, limit: usize) -> b
     count(&shared.traffic.received_bytes, names::RECEIVED_BYTES, bytes);
     count(&shared.traffic.received_frames, names::RECEIVED_FRAMES, 1);
     let frame = if bytes > CHECK_APART_BYTES {
-        let checked = shared.runtime.spawn_blocking(move || check(&frame, limit));
+        let checked = run_apart(move || Ok(check(&frame, limit))).await;
         // A check does not panic; if it did, the frame is to blame.
-        checked
-            .await
-            .unwrap_or_else(|panic| Err((ErrorCode::Malformed, panic.to_string())))
+        checked.unwrap_or_else(|panic| Err((ErrorCode::Malformed, panic.to_string())))
     } else {
         check(&frame, limit)
     };
@@ -188,7 +187,7 @@ async fn write(
     shared: &Shared,
     link: LinkId,
     mut sink: Box<dyn FrameSink>,
-    mut commands: mpsc::UnboundedReceiver<Command>,
+    mut commands: mpsc::Receiver<Command>,
 ) {
     while let Some(command) = commands.recv().await {
         match write_some(shared, sink.as_mut(), command, &mut commands).await {
@@ -215,7 +214,7 @@ async fn write_some(
     shared: &Shared,
     sink: &mut dyn FrameSink,
     first: Command,
-    commands: &mut mpsc::UnboundedReceiver<Command>,
+    commands: &mut mpsc::Receiver<Command>,
 ) -> Result<(usize, bool), TransportError> {
     let mut bytes = 0;
     let mut next = Some(first);

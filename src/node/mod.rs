@@ -35,6 +35,7 @@ mod projector;
 mod read;
 mod records;
 mod shared;
+mod tasks;
 mod transaction;
 mod watch;
 
@@ -60,8 +61,8 @@ use crate::peer::{PeerAddress, PeerEvent};
 use crate::record::Record;
 use crate::replica::{Quarantined, Rows};
 use crate::transport::Listener;
-use edit::run_apart;
 use shared::{Shared, lock, mismatched};
+use tasks::run_apart;
 use watch::Filter;
 
 /// Time between two looks at the status while waiting for it to change.
@@ -327,7 +328,7 @@ impl Node {
         Ok(())
     }
 
-    /// Sends what is left to whoever is linked, for a bounded time, then closes links and store.
+    /// Sends what is left to whoever is linked, for a bounded time, then closes links, listeners and store.
     /// When it returns, the store's file can be opened again. Handles of the node return `Closed`
     /// errors from then on.
     ///
@@ -345,7 +346,9 @@ impl Node {
                 .join()
                 .map_err(|_panic| Error::new(ErrorKind::StoreFailed, message))
         });
-        joined.await
+        joined.await?;
+        self.0.shared.tasks.ended().await;
+        Ok(())
     }
 }
 

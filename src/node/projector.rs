@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::documents::LOOK_AGAIN;
 use super::shared::Shared;
+use super::tasks::run_apart;
 use crate::engine::Event;
 use crate::error::{ErrorKind, Result};
 use crate::id::RecordKey;
@@ -15,18 +16,20 @@ use crate::replica::{Projection, Rows};
 use crate::telemetry::names;
 
 /// Starts the projector; it ends with the sender.
-pub(super) fn start(shared: &Arc<Shared>) -> mpsc::UnboundedSender<RecordKey> {
-    let (keys, mut wanted) = mpsc::unbounded_channel();
+pub(super) fn start(shared: &Arc<Shared>) -> mpsc::Sender<RecordKey> {
+    // The engine hands out no more at a time.
+    let (keys, mut wanted) = mpsc::channel(limits::PROJECTIONS_MAX);
+    let tasks = &shared.tasks;
     let shared = Arc::clone(shared);
     let workers = Arc::new(Semaphore::new(limits::PROJECTORS));
-    shared.runtime.clone().spawn(async move {
+    tasks.spawn(async move {
         while let Some(key) = wanted.recv().await {
             let Ok(permit) = Arc::clone(&workers).acquire_owned().await else {
                 return;
             };
-            let shared = Arc::clone(&shared);
-            tokio::spawn(async move {
-                project(&shared, key).await;
+            let worker = Arc::clone(&shared);
+            shared.tasks.spawn(async move {
+                project(&worker, key).await;
                 drop(permit);
             });
         }
@@ -38,17 +41,12 @@ pub(super) fn start(shared: &Arc<Shared>) -> mpsc::UnboundedSender<RecordKey> {
 async fn project(shared: &Arc<Shared>, key: RecordKey) {
     let projection = loop {
         let (worker, record) = (Arc::clone(shared), key.clone());
-        let made = tokio::task::spawn_blocking(move || make(&worker, record));
-        match made.await {
-            Ok(Ok(Some(projection))) => break projection,
-            Ok(Ok(None)) => sleep(LOOK_AGAIN).await,
-            Ok(Err(error)) => {
+        match run_apart(move || make(&worker, record)).await {
+            Ok(Some(projection)) => break projection,
+            Ok(None) => sleep(LOOK_AGAIN).await,
+            Err(error) => {
                 // The store can't be read, or is closed: the view stays behind, as the store says.
                 tracing::warn!(record = %key, %error, "could not make a view");
-                return;
-            }
-            Err(panic) => {
-                tracing::error!(record = %key, %panic, "a projector panicked");
                 return;
             }
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::time::sleep;
 
 use super::documents::LOOK_AGAIN;
-use super::edit::run_apart;
 use super::shared::Shared;
+use super::tasks::run_apart;
 use crate::doc::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, Heads, RecordId, RecordKey, SpaceId};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::Handle;
-use super::edit::run_apart;
 use super::shared::{Shared, mismatched};
+use super::tasks::run_apart;
 use super::watch::{Filter, Watch};
 use crate::doc::{self, Document, Edit};
 use crate::engine::{Event, Reply};
@@ -249,10 +249,10 @@ impl Records {
 
 /// What is wrong with bytes that the caller brought is the caller's to mend.
 fn not_importable(fault: doc::DocumentFault) -> Error {
-    let kind = match Error::from(fault.clone()).kind() {
-        ErrorKind::TooLarge => ErrorKind::TooLarge,
-        _ => ErrorKind::InvalidInput,
-    };
+    let mut kind = Error::from(fault.clone()).kind();
+    if kind != ErrorKind::TooLarge {
+        kind = ErrorKind::InvalidInput;
+    }
     let message = format!("this is no Automerge document that can be taken in: {fault}");
     Error::new(kind, message).with_source(fault)
 }

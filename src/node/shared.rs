@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::documents::Documents;
 use super::driver::Message;
+use super::tasks::Tasks;
 use super::watch::Watchers;
 use crate::engine::{Event, LinkId, Reply, Ticket};
 use crate::entropy::Entropy;
@@ -23,7 +23,7 @@ pub(super) struct Shared {
     pub(super) replica: ReplicaId,
     pub(super) store_id: StoreId,
     pub(super) space: SpaceId,
-    pub(super) runtime: Handle,
+    pub(super) tasks: Tasks,
     pub(super) connectors: Vec<Arc<dyn Connector>>,
     pub(super) clock: SystemClock,
     pub(super) inbox: mpsc::Sender<Message>,
@@ -55,7 +55,7 @@ pub(super) struct Parts {
     pub(super) replica: ReplicaId,
     pub(super) store_id: StoreId,
     pub(super) space: SpaceId,
-    pub(super) runtime: Handle,
+    pub(super) tasks: Tasks,
     pub(super) connectors: Vec<Arc<dyn Connector>>,
     pub(super) clock: SystemClock,
     pub(super) inbox: mpsc::Sender<Message>,
@@ -69,7 +69,7 @@ impl Shared {
             replica: parts.replica,
             store_id: parts.store_id,
             space: parts.space,
-            runtime: parts.runtime,
+            tasks: parts.tasks,
             connectors: parts.connectors,
             clock: parts.clock,
             inbox: parts.inbox,

@@ -149,19 +149,16 @@ async fn writers_of_one_record_do_not_lose_each_others_edits() {
     let node = Node::builder().open().await.unwrap();
     let tasks = node.collection::<Task>("tasks").unwrap();
     let id = tasks.insert(&task("water")).await.unwrap();
-    let writers: Vec<_> = (0..8)
-        .map(|_| {
-            let tasks = tasks.clone();
-            tokio::spawn(async move {
-                for _ in 0..25 {
-                    tasks.update(id, |it| it.votes.increment(1)).await.unwrap();
-                }
-            })
-        })
-        .collect();
-    for writer in writers {
-        within(writer).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let tasks = tasks.clone();
+        writers.spawn(async move {
+            for _ in 0..25 {
+                tasks.update(id, |it| it.votes.increment(1)).await.unwrap();
+            }
+        });
     }
+    within(writers.join_all()).await;
     assert_eq!(tasks.get(id).await.unwrap().unwrap().votes.value(), 201);
 }
 

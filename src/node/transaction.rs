@@ -120,7 +120,7 @@ impl<'a> Transaction<'a> {
     /// As [`Records::put`].
     pub fn put_json(&mut self, records: &Records, id: RecordId, json: &Json) -> Result<bool> {
         self.edit_document(&records.key(id), false, |document, meta| {
-            changed(record::put_json(document, meta, json)?)
+            Ok(changed(record::put_json(document, meta, json)?))
         })
     }
 
@@ -130,7 +130,7 @@ impl<'a> Transaction<'a> {
     /// As [`Records::patch`].
     pub fn patch_json(&mut self, records: &Records, id: RecordId, patch: &Json) -> Result<bool> {
         self.edit_document(&records.key(id), false, |document, meta| {
-            changed(record::edit_json(document, meta, patch)?)
+            Ok(changed(record::edit_json(document, meta, patch)?))
         })
     }
 
@@ -156,7 +156,7 @@ impl<'a> Transaction<'a> {
     /// `NotFound` if there is none.
     pub fn delete_json(&mut self, records: &Records, id: RecordId) -> Result<bool> {
         self.edit_document(&records.key(id), false, |document, meta| {
-            changed(record::delete(document, meta)?)
+            Ok(changed(record::delete(document, meta)?))
         })
     }
 
@@ -166,7 +166,7 @@ impl<'a> Transaction<'a> {
     /// `NotFound` if there is none.
     pub fn restore_json(&mut self, records: &Records, id: RecordId) -> Result<bool> {
         self.edit_document(&records.key(id), false, |document, meta| {
-            changed(record::restore(document, meta)?)
+            Ok(changed(record::restore(document, meta)?))
         })
     }
 
@@ -224,8 +224,8 @@ impl<'a> Transaction<'a> {
     }
 }
 
-fn changed(change: Option<Change>) -> Result<(bool, Option<Change>)> {
-    Ok((change.is_some(), change))
+const fn changed(change: Option<Change>) -> (bool, Option<Change>) {
+    (change.is_some(), change)
 }
 
 impl Shared {
@@ -244,7 +244,9 @@ impl Shared {
                 Submitted::Waiting(result, reply) => match captured(reply).await {
                     Ok(()) => return Ok(result),
                     Err(error) => {
-                        keys.iter().for_each(|it| self.documents.forget(it));
+                        for key in &keys {
+                            self.documents.forget(key);
+                        }
                         attempt += 1;
                         if !is_worth_repeating(&error, attempt) {
                             return Err(error);

@@ -118,11 +118,11 @@ impl Replica {
         Ok(lsn)
     }
 
-    /// Takes in what a projector made of a record.
+    /// Takes in what a projector made of a record; says whether its view is as new as its heads now.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub fn project(&mut self, projection: Projection, now: WallTime) -> Result<()> {
+    pub fn project(&mut self, projection: Projection, now: WallTime) -> Result<bool> {
         self.check_writable()?;
         let Projection {
             key,
@@ -131,10 +131,10 @@ impl Replica {
             value,
         } = projection;
         let Some(slot) = self.catalog.slot(&key) else {
-            return Ok(());
+            return Ok(true);
         };
         let Some(header) = self.rows().header(slot)? else {
-            return Ok(());
+            return Ok(true);
         };
         let is_current = header.hashes() == heads;
         match value {
@@ -152,10 +152,8 @@ impl Replica {
         }
         if is_current {
             self.view_is_current(slot, &key);
-        } else {
-            self.pending.stale.push(key);
         }
-        Ok(())
+        Ok(is_current)
     }
 
     /// Writes a view, unless the stored one is newer or shows the same. Views never go back.

@@ -43,7 +43,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "node",
         Io,
-        "error limits telemetry time entropy id doc record access ledger reconcile wire session peer store replica engine transport",
+        "error limits telemetry time entropy id doc record access wire session peer store replica engine transport",
     ),
     (
         "sim",
