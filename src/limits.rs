@@ -194,7 +194,7 @@ pub const QUARANTINE_ENTRIES_MAX: u64 = 100_000;
 pub const QUARANTINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Graph index entries in one stored block: 2 to 3 KB, below one page of redb.
-pub const GRAPH_BLOCK_CHANGES: usize = 64;
+pub const GRAPH_BLOCK_CHANGES: u32 = 64;
 
 /// Weight of the graph cache, in index entries (about 120 bytes each).
 pub const GRAPH_CACHE_CHANGES: usize = 1 << 18;

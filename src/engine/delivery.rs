@@ -49,8 +49,8 @@ impl Waiter {
 }
 
 impl Engine {
-    pub(super) fn wait(&mut self, ticket: Ticket, key: RecordKey, target: Target) {
-        match self.waiter(ticket, &key, target) {
+    pub(super) fn wait(&mut self, ticket: Ticket, key: &RecordKey, target: Target) {
+        match self.waiter(ticket, key, target) {
             Ok(Some(waiter)) => self.waiters.push(waiter),
             Ok(None) => self.reply(ticket, Reply::Delivered(Ok(()))),
             Err(error) => self.reply(ticket, Reply::Delivered(Err(error))),

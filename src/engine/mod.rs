@@ -318,7 +318,7 @@ impl Engine {
                 ticket,
                 key,
                 target,
-            } => self.wait(ticket, key, target),
+            } => self.wait(ticket, &key, target),
             Event::Forget(ticket) => self.waiters.retain(|it| it.ticket != ticket),
             Event::Status(ticket) => {
                 let status = Box::new(self.status(now));

@@ -149,12 +149,12 @@ impl Engine {
             root.merge(&total);
             collections.push((name.to_string(), total.count));
         }
-        let digest = root.summary().sum;
+        let root = u128::from_be_bytes(root.summary().sum);
         SpaceReport {
             space,
             lsn: self.replica.lsn(space).unwrap_or_default(),
             collections,
-            root: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            root: format!("{root:032x}"),
         }
     }
 

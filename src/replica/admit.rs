@@ -271,15 +271,12 @@ impl OpenRecord {
     /// Notes the change's writer and number; gives the writer's index.
     fn note_actor(&mut self, change: &Change) -> u32 {
         let actors = &mut self.header.actors;
-        let index = match actors.iter().position(|(actor, _)| actor == change.actor()) {
-            Some(index) => index,
-            None => {
-                actors.push((change.actor().clone(), 0));
-                actors.len() - 1
-            }
-        };
+        let known = actors.iter().position(|(it, _)| it == change.actor());
+        let index = known.unwrap_or(actors.len());
         if let Some((_, seq)) = actors.get_mut(index) {
             *seq = change.seq();
+        } else {
+            actors.push((change.actor().clone(), change.seq()));
         }
         u32::try_from(index).unwrap_or(u32::MAX)
     }

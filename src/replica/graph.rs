@@ -90,10 +90,7 @@ impl Node {
     }
 }
 
-const BLOCK: u32 = {
-    assert!(limits::GRAPH_BLOCK_CHANGES < 1 << 16);
-    limits::GRAPH_BLOCK_CHANGES as u32
-};
+const BLOCK: u32 = limits::GRAPH_BLOCK_CHANGES;
 
 /// The block that holds `position`.
 pub(super) const fn block_of(position: u32) -> u32 {

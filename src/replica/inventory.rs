@@ -14,6 +14,9 @@ use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId};
 use crate::reconcile::{Inventory, LogEntry, Piece, RangeKey, Span, Total, Upper, WalkItem};
 use crate::store::{KeyRange, Order, Table, prefix_end};
 
+/// What elements of a collection are shown to, until it breaks.
+type Visit<'a> = dyn FnMut(RangeKey, &[u8]) -> Result<ControlFlow<()>, Malformed> + 'a;
+
 impl Replica {
     fn slot_and_header(&self, key: &RecordKey) -> Result<Option<(Slot, Header)>> {
         let Some(slot) = self.catalog.slot(key) else {
@@ -37,7 +40,7 @@ impl Replica {
         (space, collection): (SpaceId, &CollectionId),
         span: Span,
         order: Order,
-        visit: &mut dyn FnMut(RangeKey, &[u8]) -> Result<ControlFlow<()>, Malformed>,
+        visit: &mut Visit<'_>,
     ) -> Result<()> {
         let Some(number) = self.catalog.number(space, Some(collection)) else {
             return Ok(());

@@ -91,12 +91,7 @@ impl Session {
     }
 
     /// The handshake ends: open our spaces.
-    fn begin(
-        &mut self,
-        now: Instant,
-        signature: &[u8; 64],
-        gate: &mut dyn Gate,
-    ) -> Result<Verdict> {
+    fn begin(&mut self, now: Instant, signature: &[u8; 64], gate: &dyn Gate) -> Result<Verdict> {
         let proved = match &self.phase {
             Phase::Handshake(handshake) => Handshake::prove(handshake, &self.config, signature),
             Phase::Talking(_) | Phase::Ended => fault(ErrorCode::OutOfOrder, "proved twice"),
@@ -121,7 +116,7 @@ impl Session {
         now: Instant,
         peer: Peer,
         (space, wanted): (SpaceId, Wanted),
-        gate: &mut dyn Gate,
+        gate: &dyn Gate,
     ) -> Result<()> {
         let cursor = gate.cursor(peer.store, space)?;
         let link = SpaceLink::new(space, wanted, cursor, now);
@@ -138,7 +133,7 @@ impl Session {
         Ok(())
     }
 
-    fn opened(&mut self, now: Instant, open: Open, gate: &mut dyn Gate) -> Result<Verdict> {
+    fn opened(&mut self, now: Instant, open: Open, gate: &dyn Gate) -> Result<Verdict> {
         let Phase::Talking(peer) = self.phase else {
             return Ok(Ok(()));
         };
@@ -276,7 +271,7 @@ impl Session {
         Ok(())
     }
 
-    fn want(&mut self, now: Instant, want: Want, gate: &mut dyn Gate) -> Result<Verdict> {
+    fn want(&mut self, now: Instant, want: Want, gate: &dyn Gate) -> Result<Verdict> {
         let link = match self.active(want.space) {
             Ok(link) => link,
             Err(fault) => return Ok(Err(fault)),
@@ -325,7 +320,7 @@ impl Session {
         &mut self,
         now: Instant,
         (space, theirs, _lsn): (SpaceId, Summary, Lsn),
-        gate: &mut dyn Gate,
+        gate: &dyn Gate,
     ) -> Result<Verdict> {
         let link = match self.active(space) {
             Ok(link) => link,

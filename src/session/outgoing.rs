@@ -43,19 +43,18 @@ impl Filling {
         self.bytes += entry.bytes.len() + limits::GROUP_OVERHEAD_BYTES;
         let at = self.open.get(&entry.key).copied();
         let group = at.and_then(|it| self.groups.get_mut(it));
-        match group.filter(|it| it.correlation == correlation) {
-            Some(group) => group.changes.push(entry.bytes),
-            None => {
-                self.open.insert(entry.key.clone(), self.groups.len());
-                self.groups.push(ChangeGroup {
-                    collection: entry.key.collection,
-                    record: entry.key.record,
-                    correlation,
-                    done: false,
-                    changes: vec![entry.bytes],
-                });
-            }
+        if let Some(group) = group.filter(|it| it.correlation == correlation) {
+            group.changes.push(entry.bytes);
+            return;
         }
+        self.open.insert(entry.key.clone(), self.groups.len());
+        self.groups.push(ChangeGroup {
+            collection: entry.key.collection,
+            record: entry.key.record,
+            correlation,
+            done: false,
+            changes: vec![entry.bytes],
+        });
     }
 
     /// Marks that all changes of the record that are to come have come.
@@ -130,7 +129,9 @@ impl Session {
                 }
             })
             .collect();
-        acks.iter().for_each(|ack| self.send(ack));
+        for ack in &acks {
+            self.send(ack);
+        }
     }
 
     /// The active spaces, another one first each time.
@@ -476,9 +477,8 @@ fn expand(link: &mut SpaceLink, range: Push, inventory: &dyn Inventory) -> Resul
             empty,
         });
     }
-    records
-        .into_iter()
-        .rev()
-        .for_each(|it| link.pushes.push_front(it));
+    for record in records.into_iter().rev() {
+        link.pushes.push_front(record);
+    }
     Ok(())
 }

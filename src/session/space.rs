@@ -16,6 +16,10 @@ use crate::time::{Instant, WallTime};
 use crate::wire::{ErrorCode, RefusedCode, Walk, Wanted};
 
 /// How one space stands on one link.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of their own for people to read, in any combination"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpaceStatus {
@@ -45,6 +49,10 @@ pub(super) struct RecordPush {
 }
 
 /// One space on one link.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is due on a link is due in any combination"
+)]
 #[derive(Debug)]
 pub(super) struct SpaceLink {
     space: SpaceId,

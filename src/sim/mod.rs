@@ -12,7 +12,7 @@
 //!
 //! # fn main() -> Result<(), syncline::Error> {
 //! let mut world = World::new(7, 2)?;
-//! let key = world.key("notes", RecordId::named("first"));
+//! let key = World::key("notes", RecordId::named("first"));
 //! world.edit(0, &key, |edit| edit.set(&["title".into()], &Value::Str("hi".to_owned())))?;
 //! world.connect(0, 1);
 //! assert!(world.settle());
@@ -97,7 +97,7 @@ impl World {
         clippy::expect_used,
         reason = "a name that the test wrote down is its own mistake"
     )]
-    pub fn key(&self, collection: &str, record: RecordId) -> RecordKey {
+    pub fn key(collection: &str, record: RecordId) -> RecordKey {
         let collection = collection.parse().expect("a valid collection name");
         RecordKey {
             space: Self::space(),

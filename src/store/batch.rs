@@ -32,12 +32,20 @@ pub struct Batch {
     journal: Option<Vec<Replaced>>,
 }
 
-/// What a write replaced in the batch: nothing, or an earlier write to the same key.
+/// What a write replaced in the batch.
 #[derive(Clone, Debug)]
 struct Replaced {
     table: Table,
     key: Vec<u8>,
-    write: Option<Option<Vec<u8>>>,
+    write: Earlier,
+}
+
+/// What a batch did to a key before.
+#[derive(Clone, Debug)]
+enum Earlier {
+    Nothing,
+    /// It set the key, or removed it.
+    Wrote(Option<Vec<u8>>),
 }
 
 impl Batch {
@@ -65,7 +73,8 @@ impl Batch {
         self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         let rows = self.tables.entry(table).or_default();
         if let Some(journal) = &mut self.journal {
-            let write = rows.insert(key.clone(), value);
+            let earlier = rows.insert(key.clone(), value);
+            let write = earlier.map_or(Earlier::Nothing, Earlier::Wrote);
             journal.push(Replaced { table, key, write });
         } else {
             rows.insert(key, value);
@@ -87,8 +96,8 @@ impl Batch {
         for Replaced { table, key, write } in self.journal.take().into_iter().flatten().rev() {
             let rows = self.tables.entry(table).or_default();
             match write {
-                Some(earlier) => drop(rows.insert(key, earlier)),
-                None => drop(rows.remove(&key)),
+                Earlier::Wrote(value) => drop(rows.insert(key, value)),
+                Earlier::Nothing => drop(rows.remove(&key)),
             }
         }
         self.tables.retain(|_, rows| !rows.is_empty());

@@ -55,9 +55,9 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-fn key(world: &World, record: usize) -> RecordKey {
+fn key(record: usize) -> RecordKey {
     let collection = ["notes", "tasks"][record % 2];
-    world.key(collection, RecordId::named(&format!("record {record}")))
+    World::key(collection, RecordId::named(&format!("record {record}")))
 }
 
 #[expect(
@@ -73,7 +73,7 @@ fn perform(world: &mut World, hosts: usize, action: &Action) {
             field,
             value,
         } => {
-            let key = key(world, *record);
+            let key = key(*record);
             let path = step(["a", "b", "c"][*field]);
             let value = Value::Int(*value);
             world
@@ -86,7 +86,7 @@ fn perform(world: &mut World, hosts: usize, action: &Action) {
             at,
             text,
         } => {
-            let key = key(world, *record);
+            let key = key(*record);
             let typed = world.edit(host % hosts, &key, |edit| {
                 let body = step("body");
                 match edit.get(&body)? {
@@ -100,14 +100,14 @@ fn perform(world: &mut World, hosts: usize, action: &Action) {
             typed.expect("an edit");
         }
         Action::Delete { host, record } => {
-            let key = key(world, *record);
+            let key = key(*record);
             let now = world.now().wall;
             world
                 .edit(host % hosts, &key, |edit| edit.mark_deleted(now))
                 .expect("a deletion");
         }
         Action::Restore { host, record } => {
-            let key = key(world, *record);
+            let key = key(*record);
             let restored = world.edit(host % hosts, &key, |edit| edit.restore());
             restored.expect("a restoration");
         }
@@ -136,7 +136,7 @@ fn connect(world: &mut World, hosts: usize, topology: usize) {
 
 fn assert_same(world: &World, hosts: usize) {
     for record in 0..RECORDS {
-        let key = key(world, record);
+        let key = key(record);
         let heads = world.heads(0, &key).expect("heads");
         let view = world.view(0, &key).expect("a view");
         for host in 1..hosts {
@@ -214,7 +214,7 @@ fn the_same_seed_gives_the_same_run() {
         (
             *world.traffic(),
             world.now(),
-            world.heads(0, &key(&world, 0)).expect("heads"),
+            world.heads(0, &key(0)).expect("heads"),
         )
     };
     assert_eq!(run(), run());

@@ -78,7 +78,7 @@ fn two_people_writing_at_once_end_at_the_recorded_text() {
         DEVICES
             .iter()
             .for_each(|device| world.connect(*device, HUB));
-        let key = world.key("papers", RecordId::named("friends"));
+        let key = World::key("papers", RecordId::named("friends"));
         replay(&mut world, &key, &history.steps);
         DEVICES
             .iter()
