@@ -1,5 +1,7 @@
-//! One record's document: load, apply, edit, read, save. Whatever fails, it is as it was before.
+//! One record's document: load, apply, edit, read, save. Whatever fails, it is as it was before, or
+//! spoiled: then it gives nothing any more and has to be loaded again.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use automerge::transaction::CommitOptions;
@@ -50,7 +52,7 @@ pub struct Document {
     inner: Automerge,
     /// Bytes that were loaded, applied and written.
     bytes: u64,
-    /// An edit failed half way; what was here is gone.
+    /// An edit or a merge failed half way; what was here is gone.
     spoiled: bool,
 }
 
@@ -114,21 +116,44 @@ impl Document {
 
     /// Applies changes whose parents are here or among them. Those already here change nothing.
     ///
+    /// Costs in proportion to the changes, not to the document.
+    ///
     /// # Errors
-    /// When Automerge refuses or panics, or parents are missing. None of the changes is applied
-    /// then.
+    /// - [`DocumentFault::MissingParents`]: the document is as it was before.
+    /// - When Automerge refuses or panics: the document can't be used any more and has to be loaded
+    ///   again ([`Document::is_spoiled`]).
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), DocumentFault> {
         self.check_usable()?;
-        let mut copy = self.clone();
-        copy.take_in(changes.iter().map(|it| it.bytes().as_ref()))?;
-        for change in changes {
-            let hash = change.hash();
-            if !copy.has(&hash) {
-                return Err(DocumentFault::NotApplied { hash });
-            }
+        self.check_parents(changes)?;
+        let applied = self
+            .take_in(changes.iter().map(|it| it.bytes().as_ref()))
+            .and_then(|()| self.check_applied(changes));
+        if applied.is_err() {
+            self.spoil();
         }
-        *self = copy;
-        Ok(())
+        applied
+    }
+
+    /// Automerge would keep a change whose parents are missing for later, outside of all that is
+    /// read, and give it back with no document.
+    fn check_parents(&self, changes: &[Change]) -> Result<(), DocumentFault> {
+        let among: BTreeSet<_> = changes.iter().map(Change::hash).collect();
+        let parents = changes.iter().flat_map(Change::deps);
+        let missing: BTreeSet<_> = parents
+            .filter(|it| !among.contains(it) && !self.has(it))
+            .collect();
+        match missing.len() {
+            0 => Ok(()),
+            missing => Err(DocumentFault::MissingParents { missing }),
+        }
+    }
+
+    fn check_applied(&self, changes: &[Change]) -> Result<(), DocumentFault> {
+        let mut hashes = changes.iter().map(Change::hash);
+        match hashes.find(|hash| !self.has(hash)) {
+            Some(hash) => Err(DocumentFault::NotApplied { hash }),
+            None => Ok(()),
+        }
     }
 
     /// Applies in place; after an error the document is not fit for use.
@@ -152,7 +177,7 @@ impl Document {
         self.nothing_waits()
     }
 
-    /// Whether an edit failed half way, so that the document has to be loaded again.
+    /// Whether an edit or a merge failed half way, so that the document has to be loaded again.
     pub const fn is_spoiled(&self) -> bool {
         self.spoiled
     }
@@ -168,6 +193,7 @@ impl Document {
     /// Gives up what is here: it may be half of something.
     fn spoil(&mut self) {
         self.inner = Automerge::new_with_encoding(ENCODING);
+        self.bytes = 0;
         self.spoiled = true;
     }
 

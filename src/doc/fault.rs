@@ -6,7 +6,8 @@ use super::change::ChangeFault;
 use crate::error::{Error, ErrorKind};
 use crate::id::ChangeHash;
 
-/// Why a document could not be loaded, changed, read or saved. It is then as it was before.
+/// Why a document could not be loaded, changed, read or saved. It is then as it was before, or
+/// [`DocumentFault::Spoiled`] from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DocumentFault {
     /// Automerge panicked.
@@ -25,8 +26,8 @@ pub enum DocumentFault {
         /// What Automerge says.
         reason: String,
     },
-    /// An edit of it failed half way.
-    #[error("an edit of this document failed half way; load it again")]
+    /// An edit of it, or a merge into it, failed half way.
+    #[error("an edit of this document, or a merge into it, failed half way; load it again")]
     Spoiled,
     /// Changes whose parents are not there.
     #[error("{missing} parents are missing")]

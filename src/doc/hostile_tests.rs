@@ -80,6 +80,10 @@ proptest! {
         let Ok(forged) = Change::verify(forged) else { return Ok(()) };
         if doc.apply(std::slice::from_ref(&forged)).is_ok() {
             prop_assert!(doc.has(&forged.hash()));
+        } else if doc.is_spoiled() {
+            prop_assert_eq!(doc.value(), Err(DocumentFault::Spoiled));
+            doc = fork(9, &history[..which]);
+            prop_assert_eq!((doc.heads(), doc.value().unwrap()), before);
         } else {
             prop_assert_eq!((doc.heads(), doc.value().unwrap()), before);
         }

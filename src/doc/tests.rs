@@ -370,6 +370,7 @@ fn a_change_without_its_parents_is_not_applied() {
     let mut other = fork(2, std::slice::from_ref(&first));
     let fault = other.apply(std::slice::from_ref(&third)).unwrap_err();
     assert_eq!(fault, DocumentFault::MissingParents { missing: 1 });
+    assert!(!other.is_spoiled());
     assert_eq!(other.heads().as_slice(), [first.hash()]);
     // In any order, and any number of times.
     other
@@ -379,15 +380,20 @@ fn a_change_without_its_parents_is_not_applied() {
 }
 
 #[test]
-fn a_second_change_with_the_same_number_is_refused_and_nothing_else_is_lost() {
+fn a_second_change_with_the_same_number_is_refused_and_spoils_the_document() {
     let (mut a, first) = document(&serde_json::json!({"a": 1}));
-    let mut twin = fork(1, &[first]);
+    let mut twin = fork(1, std::slice::from_ref(&first));
     let ours = change(&mut a, |edit| edit.set(&path(&["a"]), &Value::Int(2)));
     let theirs = change(&mut twin, |edit| edit.set(&path(&["a"]), &Value::Int(3)));
     let fault = a.apply(&[theirs]).unwrap_err();
     assert!(matches!(fault, DocumentFault::Refused { .. }), "{fault}");
-    assert_eq!(a.heads().as_slice(), [ours.hash()]);
-    assert_eq!(a.value().unwrap(), json(&serde_json::json!({"a": 2})));
+    // It may be half of something, so it gives nothing; loaded again it is what it was.
+    assert!(a.is_spoiled());
+    assert_eq!(a.value(), Err(DocumentFault::Spoiled));
+    assert_eq!(a.apply(&[]), Err(DocumentFault::Spoiled));
+    let again = fork(1, &[first, ours.clone()]);
+    assert_eq!(again.heads().as_slice(), [ours.hash()]);
+    assert_eq!(again.value().unwrap(), json(&serde_json::json!({"a": 2})));
 }
 
 proptest! {

@@ -57,7 +57,8 @@ impl Loaded {
     /// new.
     ///
     /// # Errors
-    /// As [`Loaded::open`]. The document stays as it was.
+    /// As [`Loaded::open`]. With [`ErrorKind::Poisoned`] the document may be spoiled
+    /// ([`Document::is_spoiled`]): the caller drops it and opens it again. Else it stays as it was.
     pub fn refresh(&mut self, rows: &Rows<'_>, key: &RecordKey) -> Result<()> {
         let Some((slot, header)) = find(rows, key)? else {
             return Ok(());
