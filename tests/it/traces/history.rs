@@ -31,6 +31,10 @@ pub(super) struct History {
 }
 
 /// The recorded history of this name.
+#[expect(
+    clippy::print_stderr,
+    reason = "who reads a test's output is to see which history it ran"
+)]
 fn recorded(name: &str) -> Option<History> {
     let folder = std::env::var_os("SYNCLINE_TRACES").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),

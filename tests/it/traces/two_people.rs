@@ -75,14 +75,14 @@ fn two_people_writing_at_once_end_at_the_recorded_text() {
         let history = history::two_people();
         let stores = (0..3).map(|_| -> Arc<dyn Store> { Arc::new(MemoryStore::new()) });
         let mut world = World::over(11, stores.collect(), false).expect("a world");
-        DEVICES
-            .iter()
-            .for_each(|device| world.connect(*device, HUB));
+        for device in DEVICES {
+            world.connect(device, HUB);
+        }
         let key = World::key("papers", RecordId::named("friends"));
         replay(&mut world, &key, &history.steps);
-        DEVICES
-            .iter()
-            .for_each(|device| world.isolate(*device, false));
+        for device in DEVICES {
+            world.isolate(device, false);
+        }
         assert!(world.settle(), "not at rest");
         for host in [DEVICES[0], HUB, DEVICES[1]] {
             assert!(
@@ -103,7 +103,9 @@ fn two_people_writing_at_once_end_at_the_recorded_text() {
 
 /// Lets both devices online until `device` holds `change`.
 fn meet(world: &mut World, device: usize, key: &RecordKey, change: &Change) {
-    DEVICES.iter().for_each(|it| world.isolate(*it, false));
+    for it in DEVICES {
+        world.isolate(it, false);
+    }
     let lacks = |world: &World| {
         let replica = world.host(device).expect("a host").engine().replica();
         !replica
@@ -155,7 +157,7 @@ fn replay(world: &mut World, key: &RecordKey, steps: &[history::Step]) {
             meet(world, person.device, key, &news[news.len() - 1]);
             person.document.apply(news).expect("applies");
             person.seen = known[other];
-        } else if step.parents.len() == 1 && reached.len() % 50 == 0 {
+        } else if step.parents.len() == 1 && reached.len().is_multiple_of(50) {
             world.isolate(person.device, true);
         }
         let change = typed(&mut person.document, world, &step.patches);

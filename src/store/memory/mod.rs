@@ -1,20 +1,21 @@
 //! A store in memory: for tests, simulations, and replicas that need not outlive their process.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Batch, Durability, KeyRange, Order, Snapshot, Store, StoreError, Table, Visit, Write};
+use rows::Rows;
 
-type Rows = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
 type Tables = BTreeMap<Table, Arc<Rows>>;
 
 /// Rows in sorted maps. Nothing is durable, so every [`Durability`] means the same.
 ///
-/// A snapshot costs one reference per table. A commit costs O(writes × log rows), except that the
-/// first commit to a table after a snapshot that is still alive copies the table's references to
-/// keys and values: about 5 ms for 100,000 rows. Keep snapshots short.
+/// A snapshot costs one reference per table. A commit costs O(writes × log rows); where a snapshot
+/// is still alive it copies besides, of each table it writes to, references to one leaf of rows per
+/// write and to the list of leaves: some microseconds for 100,000 rows.
 #[derive(Default)]
 pub struct MemoryStore {
     committed: Mutex<Committed>,
@@ -47,7 +48,7 @@ impl Committed {
             for (key, write) in writes {
                 self.bytes += put_bytes(key, write);
                 let replaced = match write {
-                    Write::Put(value) => rows.insert(key.into(), value.into()),
+                    Write::Put(value) => rows.insert(key, value),
                     Write::Remove => rows.remove(key),
                 };
                 self.bytes -= replaced.map_or(0, |value| put_bytes(key, Write::Put(&value)));
@@ -108,11 +109,10 @@ impl Snapshot for MemorySnapshot {
         let Some(rows) = self.tables.get(&table).filter(|_| !range.is_empty()) else {
             return Ok(());
         };
-        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = rows.range::<[u8], _>((Bound::Included(range.start), end));
+        let mut rows = rows.range(range.start, range.end);
         let mut visit = |(key, value): (&Arc<[u8]>, &Arc<[u8]>)| visit(key, value).is_break();
         match order {
-            Order::Ascending => rows.into_iter().any(&mut visit),
+            Order::Ascending => rows.any(&mut visit),
             Order::Descending => rows.rev().any(&mut visit),
         };
         Ok(())
