@@ -56,24 +56,29 @@ pub(super) fn two_people() -> History {
     recorded("friendsforever").unwrap_or_else(|| made_up(26_078, 2))
 }
 
-/// Steps of people who each type at their own end of the text and merge every now and then.
+/// Steps of people who each type at the end of their own line and merge every now and then.
 fn made_up(steps: usize, people: usize) -> History {
     let mut entropy = Entropy::from_number(3);
     let mut typed = vec![String::new(); people];
     // What each knows of each other: how many of its letters.
     let mut knows = vec![vec![0; people]; people];
-    let mut last: Vec<Option<usize>> = vec![None; people];
-    let mut made = Vec::new();
-    for number in 0..steps {
+    // The ends of the lines come first, for all to type before: else two who begin at once both
+    // begin at the start, and nobody can say in advance whose letters come first.
+    let mut made = vec![Step {
+        parents: Vec::new(),
+        agent: 0,
+        patches: vec![(0, 0, "\n".repeat(people))],
+    }];
+    let mut last = vec![0; people];
+    for number in 1..steps {
         let agent = usize::try_from(entropy.below(people as u64)).expect("fits");
-        let mut parents: Vec<usize> = last[agent].into_iter().collect();
+        let mut parents = vec![last[agent]];
         if entropy.below(20) == 0 {
-            parents = last.iter().copied().flatten().collect();
+            parents.clone_from(&last);
             knows[agent] = typed.iter().map(String::len).collect();
         }
         let letter = char::from(b'a' + u8::try_from(entropy.below(26)).expect("fits"));
-        // The texts lie one after the other; each grows at its end.
-        let before: usize = knows[agent].iter().take(agent).sum();
+        let before: usize = knows[agent].iter().take(agent).map(|it| it + 1).sum();
         let at = before + typed[agent].len();
         typed[agent].push(letter);
         knows[agent][agent] = typed[agent].len();
@@ -82,10 +87,10 @@ fn made_up(steps: usize, people: usize) -> History {
             agent,
             patches: vec![(at, 0, letter.to_string())],
         });
-        last[agent] = Some(number);
+        last[agent] = number;
     }
     History {
-        end: typed.concat(),
+        end: typed.iter().flat_map(|line| [line, "\n"]).collect(),
         steps: made,
     }
 }
