@@ -51,6 +51,11 @@ fn recorded(name: &str) -> Option<History> {
     Some(serde_json::from_reader(GzDecoder::new(file)).expect("a recorded history"))
 }
 
+/// One author writing a paper: 259,778 edits of one character.
+pub(super) fn one_author() -> History {
+    recorded("automerge-paper").unwrap_or_else(|| made_up(259_778, 1))
+}
+
 /// Two people writing one text at once: 26,078 steps.
 pub(super) fn two_people() -> History {
     recorded("friendsforever").unwrap_or_else(|| made_up(26_078, 2))

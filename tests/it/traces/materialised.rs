@@ -1,7 +1,7 @@
 //! Counts documents that replication loads, by listening to the library's own metrics.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
@@ -26,6 +26,17 @@ impl CounterFn for Count {
 }
 
 impl Materialised {
+    /// Counts on all threads of this process that have no recorder of their own.
+    pub(super) fn install() -> &'static Self {
+        static SEEN: LazyLock<Materialised> = LazyLock::new(|| {
+            let seen = Materialised::default();
+            let listener = Materialised(Arc::clone(&seen.0));
+            metrics::set_global_recorder(listener).expect("the only recorder");
+            seen
+        });
+        &SEEN
+    }
+
     /// The count so far.
     pub(super) fn count(&self) -> u64 {
         self.0.0.load(Ordering::Relaxed)

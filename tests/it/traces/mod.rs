@@ -2,5 +2,7 @@
 
 mod history;
 mod materialised;
+#[cfg(feature = "websocket")]
+mod one_author;
 #[cfg(feature = "sim")]
 mod two_people;
