@@ -119,7 +119,9 @@ impl Cache {
             bytes,
         };
         self.entries.insert(key, entry);
+        // The one just used stays, however large it is: it is likely to be used again.
         while self.bytes > limits::DOCUMENT_CACHE_BYTES
+            && self.by_use.len() > 1
             && let Some((_, oldest)) = self.by_use.pop_first()
         {
             if let Some(Entry::In { bytes, .. }) = self.entries.remove(&oldest) {

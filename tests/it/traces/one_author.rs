@@ -81,7 +81,7 @@ async fn one_authors_keystrokes_pass_a_hub_that_never_loads_the_text() {
         .expect("all keystrokes arrive");
     for records in [&papers, &copies] {
         let paper = records.get(id).await.expect("readable").expect("a paper");
-        let text = paper["body"]["$text"].as_str().expect("a text");
+        let text = paper["body"].as_str().expect("a text");
         assert!(text == history.end, "the text is not the recorded one");
     }
     assert_eq!(
