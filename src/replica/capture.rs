@@ -69,6 +69,7 @@ impl Replica {
             self.pending.shown.len(),
             self.pending.stale.len(),
         );
+        let numbered = self.catalog.count();
         self.batch.savepoint();
         let numbers: Result<Vec<_>> = writes
             .iter()
@@ -79,6 +80,7 @@ impl Replica {
         } else {
             self.batch.roll_back();
             // Memory may be ahead of the batch now; what was pending before stays pending.
+            self.catalog.truncate(numbered);
             self.graphs.clear();
             self.lsns.borrow_mut().clear();
             self.pending.committed.truncate(committed);
@@ -113,7 +115,7 @@ impl Replica {
                 value,
             };
             self.show(slot, &write.key, view)?;
-            self.view_is_current(slot, &write.key);
+            self.view_is_current(slot);
         }
         Ok(lsn)
     }
@@ -151,7 +153,7 @@ impl Replica {
             Err(_of_the_past) => {}
         }
         if is_current {
-            self.view_is_current(slot, &key);
+            self.view_is_current(slot);
         }
         Ok(is_current)
     }
@@ -178,9 +180,8 @@ impl Replica {
     }
 
     /// The record's view is as new as its heads.
-    fn view_is_current(&mut self, slot: Slot, key: &RecordKey) {
+    fn view_is_current(&mut self, slot: Slot) {
         self.batch.remove(Table::Stale, slot.key());
-        self.pending.stale.retain(|it| it != key);
     }
 
     /// Keeps a record whose document can't be loaded under the zero hash. Its changes stay and

@@ -77,6 +77,18 @@ impl Catalog {
         Ok(number)
     }
 
+    /// How many numbers are given out.
+    pub(super) fn count(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Takes back all numbers but the first `count`, of which the rows were taken back.
+    pub(super) fn truncate(&mut self, count: usize) {
+        let given = |number: &Number| usize::try_from(number.0).is_ok_and(|it| it < count);
+        self.numbers.retain(|_, number| given(number));
+        self.names.retain(|number, _| given(number));
+    }
+
     pub(super) fn number(
         &self,
         space: SpaceId,

@@ -15,6 +15,8 @@ mod keys;
 mod quarantine;
 mod read;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -34,7 +36,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::ledger::{self, Cursor, Peer};
-use crate::store::{Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
+use crate::store::{self, Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
 use catalog::Catalog;
 use graph::GraphCache;
 use quarantine::QuarantineRow;
@@ -195,13 +197,19 @@ impl Replica {
     pub fn commit(&mut self, durability: Durability) -> Result<Commit> {
         self.check_writable()?;
         let batch = std::mem::take(&mut self.batch);
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
         if let Err(error) = self.store.commit(&batch, durability) {
             self.failed = true;
             self.forget();
             return Err(Error::from(error).context("could not commit"));
         }
         self.snapshot = self.store.snapshot()?;
+        // Of what fell behind in this batch, some caught up in it, too.
+        pending.stale.retain(|key| {
+            let slot = self.catalog.slot(key);
+            let row = slot.and_then(|it| batch.get(Table::Stale, &it.key()));
+            row != Some(store::Write::Remove)
+        });
         Ok(pending)
     }
 

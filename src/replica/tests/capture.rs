@@ -1,0 +1,179 @@
+//! Local changes: all or none, numbered without gaps, and gone with a commit that fails.
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::id::Lsn;
+use crate::reconcile::{Inventory as _, Span};
+use crate::store::CommitFault;
+
+const CAUSE: CorrelationId = CorrelationId(3);
+
+#[test]
+fn captured_changes_are_numbered_and_there_after_the_commit_and_not_before() {
+    let (store, mut replica) = replica();
+    let key = key("notes");
+    let mut writer = Writer::new(replica.id(), &key);
+    let writes: Vec<_> = writer
+        .history(3)
+        .into_iter()
+        .map(|it| write(&key, it))
+        .collect();
+    let numbers = replica.capture(&writes, CAUSE).unwrap();
+    assert_eq!(numbers, [Lsn(1), Lsn(2), Lsn(3)]);
+    assert_eq!(
+        stored(&store, &key).changes(),
+        0,
+        "nothing is committed yet"
+    );
+    let commit = replica.commit(Durability::Immediate).unwrap();
+    let committed: Vec<_> = commit
+        .committed
+        .iter()
+        .map(|it| (it.lsn, it.correlation))
+        .collect();
+    assert_eq!(
+        committed,
+        numbers.iter().map(|it| (*it, CAUSE)).collect::<Vec<_>>()
+    );
+    assert!(commit.committed.iter().all(|it| it.origin == replica.id()));
+    let reopened = reopen(&store);
+    assert_eq!(reopened.id(), replica.id());
+    assert_eq!(reopened.lsn(key.space).unwrap(), Lsn(3));
+    assert_eq!(stored(&store, &key).document.heads(), writer.0.heads());
+}
+
+#[test]
+fn any_number_of_captures_share_one_commit() {
+    let (store, mut replica) = replica();
+    let key = key("notes");
+    let before = store.commits();
+    for change in Writer::new(replica.id(), &key).history(100) {
+        replica.capture(&[write(&key, change)], CAUSE).unwrap();
+    }
+    replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(store.commits(), before + 1);
+    assert_eq!(stored(&store, &key).changes(), 100);
+}
+
+#[test]
+fn of_writes_captured_together_all_count_or_none() {
+    let (store, mut replica) = replica();
+    let (first, second) = (key("notes"), key("tasks"));
+    let earlier = Writer::new(replica.id(), &first).set("n", 1);
+    replica.capture(&[write(&first, earlier)], CAUSE).unwrap();
+    let skips = Writer::new(replica.id(), &first).history(3).remove(2);
+    let sound = Writer::new(replica.id(), &second).set("n", 1);
+    let both = [write(&second, sound.clone()), write(&first, skips)];
+    let error = replica.capture(&both, CAUSE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    let commit = replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(commit.committed.len(), 1, "what was captured before stays");
+    assert_eq!(
+        replica.lsn(first.space).unwrap(),
+        Lsn(1),
+        "no number is used up"
+    );
+    assert_eq!(stored(&store, &second).changes(), 0);
+    assert_eq!(
+        replica.collections(first.space).unwrap(),
+        [first.collection.clone()]
+    );
+    // The collection that was named first in what was given up is stored when it is really new.
+    replica.capture(&[write(&second, sound)], CAUSE).unwrap();
+    replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(stored(&store, &second).changes(), 1);
+    let reopened = reopen(&store);
+    let names = [first.collection, second.collection.clone()];
+    assert_eq!(reopened.collections(first.space).unwrap(), names);
+    let total = reopened.total(first.space, &second.collection, Span::ALL);
+    assert_eq!(total.unwrap().count, 1);
+}
+
+#[test]
+fn a_capture_that_is_given_up_leaves_a_view_behind_that_was_behind() {
+    let (_, mut replica) = replica();
+    let key = key("notes");
+    let theirs = Writer::stranger(1, &key).set("m", 1);
+    let intake = Intake {
+        key: key.clone(),
+        origin: StoreId::from_bytes([9; 16]),
+        correlation: CAUSE,
+        now: WallTime::from_millis(1),
+        changes: vec![Ok(theirs.clone())],
+    };
+    replica.apply(&intake).unwrap();
+    let mut writer = Writer::new(replica.id(), &key);
+    writer.0.apply(&[theirs]).unwrap();
+    let mut sound = write(&key, writer.set("n", 1));
+    sound.view = Some((writer.0.heads(), Vec::new()));
+    let skips = write(&key, writer.history(3).remove(2));
+    replica.capture(&[sound, skips], CAUSE).unwrap_err();
+    let commit = replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(commit.stale, [key.clone()]);
+    assert_eq!(replica.stale().unwrap(), [key]);
+    assert!(commit.shown.is_empty());
+}
+
+#[test]
+fn a_write_with_the_view_after_it_leaves_nothing_to_project() {
+    let (_, mut replica) = replica();
+    let key = key("notes");
+    let mut writer = Writer::new(replica.id(), &key);
+    let mut it = write(&key, writer.set("n", 1));
+    it.view = Some((writer.0.heads(), vec![1]));
+    replica.capture(&[it], CAUSE).unwrap();
+    let commit = replica.commit(Durability::Immediate).unwrap();
+    assert_eq!((commit.stale.len(), commit.shown.len()), (0, 1));
+    assert!(replica.stale().unwrap().is_empty());
+}
+
+#[test]
+fn a_change_that_does_not_follow_is_a_conflict_and_a_second_beginning_exists_already() {
+    let (_, mut replica) = replica();
+    let key = key("notes");
+    let changes = Writer::new(replica.id(), &key).history(2);
+    let mut captured = |change: &Change, must_be_new| {
+        let mut write = write(&key, change.clone());
+        write.must_be_new = must_be_new;
+        replica.capture(&[write], CAUSE).map_err(|it| it.kind())
+    };
+    assert_eq!(captured(&changes[1], false), Err(ErrorKind::Conflict));
+    assert_eq!(captured(&changes[0], true), Ok(vec![Lsn(1)]));
+    assert_eq!(captured(&changes[0], false), Err(ErrorKind::Conflict));
+    assert_eq!(captured(&changes[1], true), Err(ErrorKind::AlreadyExists));
+    assert_eq!(captured(&changes[1], false), Ok(vec![Lsn(2)]));
+}
+
+#[test]
+fn a_failed_commit_is_told_and_reads_go_on_with_what_was_there() {
+    for (fault, kept) in [
+        (CommitFault::Lost, 1),
+        (CommitFault::DiskFull, 1),
+        (CommitFault::Unconfirmed, 2),
+    ] {
+        let (store, mut replica) = replica();
+        let key = key("notes");
+        let changes = Writer::new(replica.id(), &key).history(3);
+        let mut commit = |change: &Change| {
+            replica.capture(&[write(&key, change.clone())], CAUSE)?;
+            replica.commit(Durability::Immediate)
+        };
+        commit(&changes[0]).unwrap();
+        store.fail_commit(store.commits() + 1, fault);
+        commit(&changes[1]).unwrap_err();
+        let error = commit(&changes[2]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreFailed, "{error}");
+        assert!(replica.has_failed());
+        assert_eq!(replica.lsn(key.space).unwrap(), Lsn(1), "{fault:?}");
+        let heads = replica.heads(&key).unwrap().unwrap();
+        assert_eq!(heads.as_slice(), [changes[0].hash()]);
+        // Opened again the batch is there whole or not at all.
+        let mut replica = reopen(&store);
+        assert_eq!(replica.lsn(key.space).unwrap(), Lsn(kept), "{fault:?}");
+        let next = &changes[usize::try_from(kept).unwrap()];
+        replica
+            .capture(&[write(&key, next.clone())], CAUSE)
+            .unwrap();
+        replica.commit(Durability::Immediate).unwrap();
+    }
+}
