@@ -9,6 +9,8 @@ mod delivery;
 mod gate;
 mod link;
 mod status;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -1,0 +1,145 @@
+//! Who gets what over which link, and how links end.
+
+use super::*;
+use crate::engine::Target;
+use crate::error::ErrorKind;
+use crate::wire::ErrorCode;
+
+fn delivered(net: &Net, host: usize, ticket: Ticket) -> Option<Result<(), ErrorKind>> {
+    match net.reply(host, ticket)? {
+        Reply::Delivered(result) => Some(result.as_ref().map(|()| ()).map_err(Error::kind)),
+        other => panic!("not the answer to a wait: {other:?}"),
+    }
+}
+
+fn wait_for(net: &mut Net, host: usize, target: Target) -> Ticket {
+    net.ask(host, |ticket| Event::Await {
+        ticket,
+        key: key(),
+        target,
+    })
+}
+
+#[test]
+fn a_change_goes_to_everybody_but_the_one_it_came_from() {
+    let mut net = Net::of(3);
+    // A ring: each change could come back by two ways.
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        net.join(from, to);
+    }
+    net.run();
+    net.edit(0, 1);
+    net.run();
+    net.edit(0, 2);
+    net.run();
+    for host in 1..3 {
+        assert_eq!(net.hosts[host].heads(), net.hosts[0].heads());
+        assert_eq!(net.changes(host, 0), 0, "an echo from {host}");
+    }
+    let lsn = net.hosts[1].engine.replica().lsn(key().space).unwrap();
+    assert_eq!(lsn, crate::id::Lsn(2), "a duplicate is numbered");
+}
+
+#[test]
+fn of_two_links_between_two_stores_both_sides_keep_the_same_one() {
+    let mut net = Net::of(2);
+    let one = net.join(0, 1);
+    let two = net.join(1, 0);
+    net.run();
+    let (ours, theirs) = (net.open(0), net.open(1));
+    assert!(
+        (ours == [one[0]] && theirs == [one[1]]) || (ours == [two[1]] && theirs == [two[0]]),
+        "{ours:?} {theirs:?}"
+    );
+    net.edit(0, 1);
+    net.run();
+    assert_eq!(net.hosts[1].heads(), net.hosts[0].heads());
+    assert_eq!(net.changes(0, 1), 1, "sent on one link only");
+}
+
+#[test]
+fn a_peer_that_comes_back_supersedes_its_old_link() {
+    let mut net = Net::of(2);
+    net.join(0, 1);
+    net.run();
+    let again = net.join(0, 1);
+    net.run();
+    assert_eq!((net.open(0), net.open(1)), (vec![again[0]], vec![again[1]]));
+}
+
+#[test]
+fn a_delivery_is_reported_when_the_peer_holds_it_and_not_before() {
+    let mut net = Net::of(3);
+    let unknown = wait_for(&mut net, 0, Target::Stores(1));
+    net.run();
+    assert_eq!(delivered(&net, 0, unknown), Some(Err(ErrorKind::NotFound)));
+    net.edit(0, 1);
+    net.run();
+    let hub = net.hosts[1].engine.replica_id();
+    let by_hub = wait_for(&mut net, 0, Target::Replica(hub));
+    let by_two = wait_for(&mut net, 0, Target::Stores(2));
+    let forgotten = wait_for(&mut net, 0, Target::Stores(1));
+    net.tell(0, Event::Forget(forgotten));
+    net.run();
+    assert_eq!(delivered(&net, 0, by_hub), None);
+    net.join(2, 0);
+    net.run();
+    assert_eq!(delivered(&net, 0, by_hub), None, "another replica holds it");
+    net.join(0, 1);
+    net.run();
+    assert_eq!(delivered(&net, 0, by_hub), Some(Ok(())));
+    assert_eq!(delivered(&net, 0, by_two), Some(Ok(())));
+    assert_eq!(delivered(&net, 0, forgotten), None);
+    // Known already: answered without waiting.
+    let at_once = wait_for(&mut net, 0, Target::Stores(2));
+    net.run();
+    assert_eq!(delivered(&net, 0, at_once), Some(Ok(())));
+}
+
+#[test]
+fn stopping_sends_what_is_here_then_says_goodbye_and_takes_nothing_more() {
+    let mut net = Net::of(2);
+    net.join(0, 1);
+    net.run();
+    for value in 0..20 {
+        net.edit(0, value);
+    }
+    let never = wait_for(&mut net, 0, Target::Stores(5));
+    net.tell(0, Event::Stop);
+    let late = net.edit(0, 99);
+    for _ in 0..20 {
+        net.run();
+        if net.hosts[0].stopped {
+            break;
+        }
+        net.wait();
+    }
+    assert!(net.hosts[0].stopped);
+    assert_eq!(net.changes(0, 1), 20);
+    assert_eq!(net.hosts[1].heads(), net.hosts[0].heads());
+    let refused = net.reply(0, late);
+    let Some(Reply::Captured(Err(error))) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    let never = delivered(&net, 0, never);
+    assert!(matches!(never, Some(Err(_))), "{never:?}");
+    assert!(net.hosts[0].engine.poll(net.now).is_none());
+    assert!(net.hosts[0].engine.poll_timeout().is_none());
+}
+
+#[test]
+fn a_link_that_sends_what_is_no_message_ends_alone() {
+    let mut net = Net::of(3);
+    let [bad, _] = net.join(0, 1);
+    let [good, _] = net.join(0, 2);
+    net.run();
+    let frame = Err((ErrorCode::Malformed, "not a message".to_owned()));
+    net.tell(0, Event::Frame { link: bad, frame });
+    net.run();
+    assert_eq!(net.open(0), [good]);
+    net.edit(0, 1);
+    net.run();
+    assert_eq!(net.hosts[2].heads(), net.hosts[0].heads());
+    assert!(net.hosts[1].heads().is_empty());
+}

@@ -1,0 +1,269 @@
+//! Engines joined by links that a test makes and looks into.
+
+mod durable;
+mod links;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Config, Effect, Engine, Event, LinkId, Reply, Ticket};
+use crate::access::{Admission, Identity, Policy, Spaces};
+use crate::doc::{Document, EditMeta, PathStep, Value};
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::id::{ActorId, CorrelationId, Heads, RecordId, RecordKey, SpaceId};
+use crate::limits;
+use crate::peer::DialSettings;
+use crate::reconcile::Inventory as _;
+use crate::replica::Write;
+use crate::session::{InboundBody, inspect};
+use crate::store::{Durability, FaultStore, MemoryStore, Store};
+use crate::time::{Instant, Now, WallTime};
+use crate::wire::{Message, Wanted};
+
+fn key() -> RecordKey {
+    RecordKey {
+        space: SpaceId::named("tests"),
+        collection: "notes".parse().unwrap(),
+        record: RecordId::named("one"),
+    }
+}
+
+/// One engine, the document of its user, and what it has answered.
+struct Host {
+    store: Arc<FaultStore<MemoryStore>>,
+    engine: Engine,
+    document: Document,
+    replies: BTreeMap<Ticket, Reply>,
+    stopped: bool,
+}
+
+impl Host {
+    fn new(number: u64, durability: Durability) -> Self {
+        let store = Arc::new(FaultStore::new(MemoryStore::new()));
+        let mut entropy = Entropy::from_number(number);
+        let config = Config {
+            identity: Some(Arc::new(Identity::generate(&mut entropy))),
+            policy: Arc::new(Policy {
+                replicas: Admission::Anyone,
+                spaces: Spaces::Any,
+            }),
+            spaces: vec![(key().space, Wanted::All)],
+            durability,
+            projects: false,
+            dialling: DialSettings::default(),
+        };
+        let below: Arc<dyn Store> = Arc::<FaultStore<MemoryStore>>::clone(&store);
+        let engine = Engine::open(config, below, entropy).unwrap();
+        let document = Document::new(&ActorId::of(engine.store_id(), &key()));
+        Self {
+            store,
+            engine,
+            document,
+            replies: BTreeMap::new(),
+            stopped: false,
+        }
+    }
+
+    fn heads(&self) -> Heads {
+        let heads = self.engine.replica().heads(&key()).unwrap();
+        heads.unwrap_or_default()
+    }
+}
+
+/// What a frame was, of those that tests ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Changes(usize),
+    Ack,
+    Other,
+}
+
+/// Hosts and the links between them. Frames arrive in the order they were sent, at once.
+struct Net {
+    now: Now,
+    hosts: Vec<Host>,
+    /// The other side of each open end.
+    ends: BTreeMap<(usize, LinkId), (usize, LinkId)>,
+    frames: VecDeque<((usize, LinkId), Vec<u8>)>,
+    /// From whom to whom, and what.
+    seen: Vec<(usize, usize, Seen)>,
+    links: u64,
+    tickets: u64,
+}
+
+impl Net {
+    fn of(hosts: u64) -> Self {
+        Self::with((0..hosts).map(|it| Host::new(it, Durability::Immediate)))
+    }
+
+    fn with(hosts: impl IntoIterator<Item = Host>) -> Self {
+        Self {
+            now: Now {
+                instant: Instant::from_micros(1),
+                wall: WallTime::from_millis(1_700_000_000_000),
+            },
+            hosts: hosts.into_iter().collect(),
+            ends: BTreeMap::new(),
+            frames: VecDeque::new(),
+            seen: Vec::new(),
+            links: 0,
+            tickets: 0,
+        }
+    }
+
+    fn tell(&mut self, host: usize, event: Event) {
+        self.hosts[host].engine.handle(self.now, event);
+    }
+
+    /// Asks for something that is answered under the ticket.
+    fn ask(&mut self, host: usize, event: impl FnOnce(Ticket) -> Event) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.tell(host, event(ticket));
+        ticket
+    }
+
+    /// One edit, told to the engine and not yet committed.
+    fn edit(&mut self, host: usize, value: i64) -> Ticket {
+        let meta = EditMeta::at(self.now.wall);
+        let path = [PathStep::from("n")];
+        let document = &mut self.hosts[host].document;
+        let edited = document.edit::<_, Error>(meta, |edit| edit.set(&path, &Value::Int(value)));
+        let change = edited.unwrap().1.expect("a new value");
+        self.ask(host, |ticket| Event::Capture {
+            ticket,
+            writes: vec![Write {
+                key: key(),
+                change,
+                view: None,
+                must_be_new: false,
+            }],
+            correlation: CorrelationId(ticket.0),
+        })
+    }
+
+    /// Opens a link that `from` dialled.
+    fn join(&mut self, from: usize, to: usize) -> [LinkId; 2] {
+        self.links += 2;
+        let [dialled, accepted] = [LinkId(self.links), LinkId(self.links + 1)];
+        self.ends.insert((from, dialled), (to, accepted));
+        self.ends.insert((to, accepted), (from, dialled));
+        let connected = Event::Connected {
+            link: dialled,
+            peer: "somewhere".into(),
+            attempt: 1,
+            expects: None,
+        };
+        self.tell(from, connected);
+        let address = "elsewhere".to_owned();
+        self.tell(
+            to,
+            Event::Accepted {
+                link: accepted,
+                address,
+            },
+        );
+        [dialled, accepted]
+    }
+
+    /// Lets all happen that needs no time to pass.
+    fn run(&mut self) {
+        loop {
+            for host in 0..self.hosts.len() {
+                while let Some(effect) = self.hosts[host].engine.poll(self.now) {
+                    self.act(host, effect);
+                }
+            }
+            let Some((end, frame)) = self.frames.pop_front() else {
+                return;
+            };
+            self.arrive(end, frame);
+        }
+    }
+
+    /// Lets the next timer fire and what follows from it happen.
+    fn wait(&mut self) {
+        let due = self.hosts.iter().filter_map(|it| it.engine.poll_timeout());
+        self.now.instant = due.min().expect("a timer").max(self.now.instant);
+        for host in 0..self.hosts.len() {
+            self.tell(host, Event::Timer);
+        }
+        self.run();
+    }
+
+    fn act(&mut self, host: usize, effect: Effect) {
+        match effect {
+            Effect::Send { link, frame } => self.frames.push_back(((host, link), frame)),
+            Effect::Reply(ticket, reply) => {
+                let earlier = self.hosts[host].replies.insert(ticket, reply);
+                assert!(earlier.is_none(), "{ticket:?} is answered twice");
+            }
+            Effect::Close(link) => {
+                // What was sent before still arrives.
+                while let Some(at) = self.frames.iter().position(|it| it.0 == (host, link)) {
+                    let (end, frame) = self.frames.remove(at).unwrap();
+                    self.arrive(end, frame);
+                }
+                if let Some((other, link)) = self.ends.remove(&(host, link)) {
+                    self.ends.remove(&(other, link));
+                    let reason = "closed".to_owned();
+                    self.tell(other, Event::LinkLost { link, reason });
+                }
+            }
+            Effect::Stopped => self.hosts[host].stopped = true,
+            Effect::Trust(_)
+            | Effect::Dial { .. }
+            | Effect::CancelDial { .. }
+            | Effect::Project(_)
+            | Effect::Shown(_) => {}
+        }
+    }
+
+    fn arrive(&mut self, (from, end): (usize, LinkId), frame: Vec<u8>) {
+        let bytes = frame.len();
+        self.tell(from, Event::Sent { link: end, bytes });
+        let Some((to, link)) = self.ends.get(&(from, end)).copied() else {
+            return;
+        };
+        let frame = inspect(&Bytes::from(frame), limits::FRAME_BYTES_MAX).unwrap();
+        let seen = match &frame.body {
+            InboundBody::Changes { groups, .. } => {
+                Seen::Changes(groups.iter().map(|it| it.changes.len()).sum())
+            }
+            InboundBody::Other(Message::Ack { .. }) => Seen::Ack,
+            InboundBody::Hello(..) | InboundBody::Other(_) => Seen::Other,
+        };
+        self.seen.push((from, to, seen));
+        let frame = Ok(frame);
+        self.tell(to, Event::Frame { link, frame });
+    }
+
+    /// How many changes have travelled this way so far.
+    fn changes(&self, from: usize, to: usize) -> usize {
+        let ways = self.seen.iter().filter(|it| (it.0, it.1) == (from, to));
+        ways.map(|it| match it.2 {
+            Seen::Changes(count) => count,
+            Seen::Ack | Seen::Other => 0,
+        })
+        .sum()
+    }
+
+    /// How many acknowledgements have travelled this way so far.
+    fn acks(&self, from: usize, to: usize) -> usize {
+        let is_ack = |it: &&(usize, usize, Seen)| **it == (from, to, Seen::Ack);
+        self.seen.iter().filter(is_ack).count()
+    }
+
+    fn reply(&self, host: usize, ticket: Ticket) -> Option<&Reply> {
+        self.hosts[host].replies.get(&ticket)
+    }
+
+    /// The links that are open at a host.
+    fn open(&self, host: usize) -> Vec<LinkId> {
+        let status = self.hosts[host].engine.status(self.now);
+        status.links.iter().map(|it| it.link).collect()
+    }
+}
