@@ -1,0 +1,122 @@
+//! Why a command failed, and the exit code that says so.
+
+use std::io;
+
+use syncline::{Error, ErrorKind};
+
+/// The stable meaning of the exit codes, as `--help` prints it.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed for another reason
+  2  wrong usage: a flag, a name, JSON or a file that does not fit
+  3  no such record
+  4  the store cannot be used: locked, missing folder, damaged, foreign, full
+  5  the other side was not reached, or not in step in time
+  6  the other side refused, or does not speak the protocol
+
+Errors go to stderr, led by a stable kind. With --json, stdout also gets
+{\"error\": {\"kind\", \"message\"}}, so that it always ends with one object.";
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// A stable name, mostly that of an [`ErrorKind`].
+    pub(crate) kind: &'static str,
+    /// What happened and what to do, for a person.
+    pub(crate) message: String,
+    /// How the process ends.
+    pub(crate) code: u8,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            kind: "usage",
+            message: message.into(),
+            code: 2,
+        }
+    }
+
+    /// Input that does not fit: JSON, a line of a file.
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::InvalidInput, message).into()
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::NotFound, message).into()
+    }
+
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Timeout, message).into()
+    }
+
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Refused, message).into()
+    }
+
+    pub(crate) fn io(doing: &str, error: &io::Error) -> Self {
+        Error::new(ErrorKind::Io, format!("{doing}: {error}")).into()
+    }
+
+    /// What stdout answered. A reader that has read enough, like `head`, is not a failure: the
+    /// command ends quietly, as other tools do.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self {
+                kind: "closed_pipe",
+                message: String::new(),
+                code: 0,
+            };
+        }
+        Self::io("cannot write to stdout", error)
+    }
+
+    /// The same failure, of opening a store: whatever the reason, the store cannot be used.
+    pub(crate) fn of_store(mut self) -> Self {
+        if self.code == 1 {
+            self.code = 4;
+        }
+        self
+    }
+
+    /// The same failure, its text led by what was being done.
+    pub(crate) fn context(mut self, doing: impl std::fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = error.kind();
+        Self {
+            kind: kind.name(),
+            message: format!("{error:#}"),
+            code: code(kind),
+        }
+    }
+}
+
+fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::InvalidInput | ErrorKind::TooLarge => 2,
+        ErrorKind::NotFound => 3,
+        ErrorKind::StoreLocked
+        | ErrorKind::StoreForeign
+        | ErrorKind::StoreTooNew
+        | ErrorKind::StoreCorrupt
+        | ErrorKind::StoreReadOnly
+        | ErrorKind::DiskFull
+        | ErrorKind::StoreFailed => 4,
+        ErrorKind::Timeout | ErrorKind::Transport => 5,
+        ErrorKind::Refused | ErrorKind::Protocol => 6,
+        ErrorKind::AlreadyExists
+        | ErrorKind::WrongType
+        | ErrorKind::Conflict
+        | ErrorKind::Poisoned
+        | ErrorKind::Io
+        | ErrorKind::Closed
+        | _ => 1,
+    }
+}

@@ -1,0 +1,221 @@
+//! `import`: JSON lines in batches, or one saved Automerge document.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+use syncline::entropy::Entropy;
+use syncline::time::{Clock as _, SystemClock};
+use syncline::{Node, RecordId, Records, SpaceId, limits};
+
+use crate::args::ImportArgs;
+use crate::failure::Failure;
+use crate::lines::{Line, Lines};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::text::number;
+use crate::{reach, store};
+
+/// Records of one transaction.
+const BATCH_RECORDS: usize = 500;
+
+/// Bytes of JSON after which a transaction takes no more lines.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+
+/// What was done so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    changed: u64,
+    equal: u64,
+}
+
+pub(crate) async fn run(args: ImportArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let node = store::open(store::builder(&args.store.store, space)).await?;
+    let outcome = import(&node, &args, out).await;
+    let tally = store::close(&node, outcome).await?;
+    let Tally { changed, equal } = tally;
+    if !args.acks {
+        out.say(format!(
+            "{} imported into {}, {} were equal already",
+            number(changed),
+            args.collection,
+            number(equal)
+        ))?;
+    }
+    out.object(&json!({"collection": args.collection, "imported": changed, "equal": equal}))
+}
+
+async fn import(node: &Node, args: &ImportArgs, out: Output) -> Result<Tally, Failure> {
+    let records = node.records(&args.collection)?;
+    if let Some(url) = &args.connect {
+        node.connect(url)?;
+    }
+    let tally = if args.file.extension().is_some_and(|it| it == "automerge") {
+        import_document(&records, args, out).await?
+    } else {
+        if args.id.is_some() {
+            return Err(Failure::usage(
+                "--id goes with an .automerge file; lines of JSON carry a \"$id\" each",
+            ));
+        }
+        import_lines(node, &records, args, out).await?
+    };
+    if let Some(url) = &args.connect {
+        reach::in_step(node, url, args.timeout.duration()).await?;
+    }
+    Ok(tally)
+}
+
+async fn import_document(
+    records: &Records,
+    args: &ImportArgs,
+    out: Output,
+) -> Result<Tally, Failure> {
+    let id = match &args.id {
+        Some(name) => store::record(name),
+        None => new_id(&mut entropy()?),
+    };
+    let bytes = read_document(&args.file)?;
+    let new = records.import(id, &bytes).await?;
+    acknowledge(&[id], args.acks, out)?;
+    Ok(Tally {
+        changed: u64::from(new > 0),
+        equal: u64::from(new == 0),
+    })
+}
+
+fn read_document(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bound = u64::try_from(limits::DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(bound + 1).read_to_end(&mut bytes));
+    read.map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
+    if bytes.len() > limits::DOCUMENT_BYTES_MAX {
+        let message = format!("{} is over {bound} bytes", path.display());
+        return Err(Failure::input(message));
+    }
+    Ok(bytes)
+}
+
+async fn import_lines(
+    node: &Node,
+    records: &Records,
+    args: &ImportArgs,
+    out: Output,
+) -> Result<Tally, Failure> {
+    let mut lines = Lines::open(&args.file)?;
+    let mut progress = Progress::new(lines.total_bytes, out);
+    let mut entropy = entropy()?;
+    let mut tally = Tally::default();
+    while let Some(first) = lines.receiver.recv().await {
+        // Lines that are there already go along; nothing is waited for, so that a slow writer gets
+        // its acknowledgement at once.
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        let mut end = Ok(());
+        while let Some(line) = next.take() {
+            end = line.and_then(|it| batch.add(&it, args.key.as_deref(), &mut entropy));
+            if end.is_ok() && batch.has_room() {
+                next = lines.receiver.try_recv().ok();
+            }
+        }
+        let ids = batch.commit(node, records, &mut tally).await?;
+        acknowledge(&ids, args.acks, out)?;
+        let done = tally.changed + tally.equal;
+        progress.advance(batch.bytes, format!("{} records", number(done)));
+        let kept = number(done);
+        end.map_err(|it| it.context(format!("{kept} records are imported, then")))?;
+    }
+    progress.finish();
+    Ok(tally)
+}
+
+/// Records that are written together.
+#[derive(Debug, Default)]
+struct Batch {
+    records: Vec<(RecordId, Json)>,
+    bytes: u64,
+}
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        let bytes = usize::try_from(self.bytes).unwrap_or(usize::MAX);
+        self.records.len() < BATCH_RECORDS && bytes < BATCH_BYTES
+    }
+
+    fn add(
+        &mut self,
+        line: &Line,
+        key: Option<&str>,
+        entropy: &mut Entropy,
+    ) -> Result<(), Failure> {
+        self.bytes += u64::try_from(line.text.len()).unwrap_or(u64::MAX);
+        if line.text.trim().is_empty() {
+            return Ok(());
+        }
+        let place = || format!("line {}", line.number);
+        let json = serde_json::from_str(&line.text)
+            .map_err(|error| Failure::input(format!("not JSON: {error}")).context(place()))?;
+        let Json::Object(mut map) = json else {
+            return Err(Failure::input("a record is a JSON object").context(place()));
+        };
+        let name = match map.remove("$id") {
+            None => key.map(|key| map.get(key).cloned().unwrap_or(Json::Null)),
+            given => given,
+        };
+        let id = match name {
+            None => new_id(entropy),
+            Some(Json::String(name)) => store::record(&name),
+            Some(Json::Number(number)) => RecordId::named(&number.to_string()),
+            Some(_) => {
+                let message = "the record's name is neither text nor a number";
+                return Err(Failure::input(message).context(place()));
+            }
+        };
+        self.records.push((id, Json::Object(map)));
+        Ok(())
+    }
+
+    /// Writes all records at once and returns their ids when they are safe on disk.
+    async fn commit(
+        &self,
+        node: &Node,
+        records: &Records,
+        tally: &mut Tally,
+    ) -> Result<Vec<RecordId>, Failure> {
+        if self.records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let write = node.transaction(|tx| {
+            let mut changed = 0;
+            for (id, json) in &self.records {
+                changed += u64::from(tx.put_json(records, *id, json)?);
+            }
+            Ok(changed)
+        });
+        let changed = write.await?;
+        let all = u64::try_from(self.records.len()).unwrap_or(u64::MAX);
+        tally.changed += changed;
+        tally.equal += all.saturating_sub(changed);
+        Ok(self.records.iter().map(|(id, _)| *id).collect())
+    }
+}
+
+fn acknowledge(ids: &[RecordId], wanted: bool, out: Output) -> Result<(), Failure> {
+    if !wanted {
+        return Ok(());
+    }
+    for id in ids {
+        out.say(id.to_string())?;
+        out.object(&json!({"durable": id}))?;
+    }
+    Ok(())
+}
+
+fn entropy() -> Result<Entropy, Failure> {
+    Entropy::from_os().map_err(|error| Failure::io("no randomness", &std::io::Error::other(error)))
+}
+
+fn new_id(entropy: &mut Entropy) -> RecordId {
+    RecordId::new(SystemClock::new().wall(), entropy)
+}

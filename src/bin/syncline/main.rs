@@ -1,0 +1,100 @@
+//! The `syncline` command: records, sync, a hub, and a demonstration of all three.
+//!
+//! It uses the library's public API only, so it is an example of it too.
+
+mod args;
+mod demo;
+mod export;
+mod failure;
+mod import;
+mod lines;
+mod output;
+mod progress;
+mod reach;
+mod records;
+mod serve;
+mod signals;
+mod status;
+mod store;
+mod text;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use args::{Args, Command};
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return unparsed(&error),
+    };
+    let out = Output::new(args.json);
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(args, out)),
+        Err(error) => Err(Failure::io("cannot start", &error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => out.failure(&failure),
+    }
+}
+
+async fn run(args: Args, out: Output) -> Result<(), Failure> {
+    let space = store::space(&args.space);
+    match args.command {
+        Command::Demo(it) => demo::run(it, out).await,
+        Command::Serve(it) => serve::run(it, space, out).await,
+        Command::Put(it) => records::put(it, space, out).await,
+        Command::Get(it) => records::get(it, space, out).await,
+        Command::Edit(it) => records::edit(it, space, out).await,
+        Command::Rm(it) => records::remove(it, space, out).await,
+        Command::Restore(it) => records::restore(it, space, out).await,
+        Command::Ls(it) => records::list(it, space, out).await,
+        Command::Watch(it) => watch::run(it, space, out).await,
+        Command::Sync(it) => reach::sync(it, space, out).await,
+        Command::Status(it) => status::run(it, space, out).await,
+        Command::Import(it) => import::run(it, space, out).await,
+        Command::Export(it) => export::run(it, space, out).await,
+        Command::Completions { shell } => completions(shell, out),
+    }
+}
+
+fn completions(shell: clap_complete::Shell, out: Output) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "syncline", &mut script);
+    let script = String::from_utf8_lossy(&script);
+    out.say(script.trim_end())?;
+    out.object(&json!({"shell": shell.to_string(), "script": script}))
+}
+
+/// Help and version are no failures; everything else that does not parse is wrong usage.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader who closes the pipe has read enough of the help.
+        return error
+            .print()
+            .map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
+    }
+    let json = std::env::args_os().any(|it| it == "--json");
+    let message = error.render().to_string();
+    Output::new(json).failure(&Failure::usage(message.trim_end()))
+}
+
+/// `RUST_LOG` says how much, as in `RUST_LOG=syncline=debug`.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

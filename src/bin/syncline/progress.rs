@@ -1,0 +1,56 @@
+//! A progress bar for work that takes over a second.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use syncline::time::{Clock as _, Instant, SystemClock};
+
+use crate::output::Output;
+
+/// Work shorter than this shows no bar.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+
+/// Progress through a number of bytes, on stderr; silent where nobody looks.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    clock: SystemClock,
+    start: Instant,
+    wanted: bool,
+}
+
+impl Progress {
+    /// Progress towards `bytes`, or without an end if that is unknown.
+    pub(crate) fn new(bytes: Option<u64>, out: Output) -> Self {
+        let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
+        let template = if bytes.is_some() {
+            "{wide_bar} {bytes}/{total_bytes}, {msg}, {eta} left"
+        } else {
+            "{spinner} {bytes}, {msg}"
+        };
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let clock = SystemClock::new();
+        Self {
+            bar,
+            clock,
+            start: clock.now(),
+            wanted: !out.is_json(),
+        }
+    }
+
+    /// `bytes` more are done, `message` says what that makes.
+    pub(crate) fn advance(&mut self, bytes: u64, message: String) {
+        self.bar.inc(bytes);
+        self.bar.set_message(message);
+        if self.wanted && self.clock.now().since(self.start) >= SHOWN_AFTER {
+            // Draws nothing unless stderr is a terminal.
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.wanted = false;
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}

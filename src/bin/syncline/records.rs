@@ -1,0 +1,138 @@
+//! `put`, `get`, `edit`, `rm`, `restore`, `ls`: one record or one list at a time.
+
+use serde_json::{Value as Json, json};
+use syncline::{RecordId, Records, SpaceId};
+
+use crate::args::{EditArgs, ListArgs, PutArgs, RecordArgs};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store;
+use crate::text::{number, shorten, table};
+
+/// Characters of a record that `ls` shows.
+const LISTED_WIDTH: usize = 100;
+
+pub(crate) async fn put(args: PutArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let (name, json) = match args.record.as_slice() {
+        [json] => (None, json),
+        [name, json, ..] => (Some(name), json),
+        [] => return Err(Failure::usage("a record is needed, as JSON")),
+    };
+    let value = store::json_argument(json)?;
+    let node = store::open(store::builder(args.store.store, space)).await?;
+    let outcome = async {
+        let records = node.records(&args.collection)?;
+        match name {
+            None => Ok((records.insert(&value).await?, true)),
+            Some(name) => {
+                let id = store::record(name);
+                Ok((id, records.put(id, &value).await?))
+            }
+        }
+    };
+    let (id, changed) = store::close(&node, outcome.await).await?;
+    out.say(id.to_string())?;
+    out.object(&json!({"collection": args.collection, "id": id, "changed": changed}))
+}
+
+pub(crate) async fn get(args: RecordArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let node = store::open(store::builder(&args.store.store, space)).await?;
+    let id = store::record(&args.id);
+    let outcome = async { Ok(node.records(&args.collection)?.get(id).await?) };
+    let Some(record) = store::close(&node, outcome.await).await? else {
+        return Err(missing(&args));
+    };
+    out.say(format!("{record:#}"))?;
+    out.object(&json!({"collection": args.collection, "id": id, "record": record}))
+}
+
+pub(crate) async fn edit(args: EditArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let patch = store::json_argument(&args.patch)?;
+    let action = async |records: &Records, id| Ok(records.patch(id, &patch).await?);
+    let (id, changed) = change(&args.record, space, action).await?;
+    out.say(if changed { "changed" } else { "equal already" })?;
+    out.object(&json!({"collection": args.record.collection, "id": id, "changed": changed}))
+}
+
+pub(crate) async fn remove(args: RecordArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let action = async |records: &Records, id| Ok(records.delete(id).await?);
+    let (id, changed) = change(&args, space, action).await?;
+    out.say(if changed {
+        "deleted"
+    } else {
+        "deleted already"
+    })?;
+    out.object(&json!({"collection": args.collection, "id": id, "changed": changed}))
+}
+
+pub(crate) async fn restore(args: RecordArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let action = async |records: &Records, id| Ok(records.restore(id).await?);
+    let (id, changed) = change(&args, space, action).await?;
+    out.say(if changed { "restored" } else { "not deleted" })?;
+    out.object(&json!({"collection": args.collection, "id": id, "changed": changed}))
+}
+
+/// Opens the store, does something to the record that the arguments name, and closes the store.
+async fn change(
+    args: &RecordArgs,
+    space: SpaceId,
+    action: impl AsyncFnOnce(&Records, RecordId) -> Result<bool, Failure>,
+) -> Result<(RecordId, bool), Failure> {
+    let node = store::open(store::builder(&args.store.store, space)).await?;
+    let id = store::record(&args.id);
+    let outcome = async { action(&node.records(&args.collection)?, id).await };
+    let changed = store::close(&node, outcome.await).await;
+    Ok((id, changed?))
+}
+
+fn missing(args: &RecordArgs) -> Failure {
+    let RecordArgs { collection, id, .. } = args;
+    Failure::not_found(format!(
+        "there is no record '{id}' in '{collection}'; `syncline ls {collection}` lists those there are"
+    ))
+}
+
+pub(crate) async fn list(args: ListArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let node = store::open(store::builder(args.store.store, space)).await?;
+    let Some(collection) = args.collection else {
+        let outcome = async {
+            let mut counts = Vec::new();
+            for name in node.collections()? {
+                counts.push((
+                    name.to_string(),
+                    node.records(name.as_str())?.count().await?,
+                ));
+            }
+            Ok(counts)
+        };
+        return say_collections(&store::close(&node, outcome.await).await?, out);
+    };
+    let outcome = async { Ok(node.records(&collection)?.list().await?) };
+    let records = store::close(&node, outcome.await).await?;
+    let lines = records.iter().map(|(id, record)| {
+        let shown = shorten(&record.to_string(), LISTED_WIDTH);
+        vec![id.to_string(), shown]
+    });
+    for line in table(&lines.collect::<Vec<_>>()) {
+        out.say(line)?;
+    }
+    let listed = records
+        .iter()
+        .map(|(id, it)| json!({"id": id, "record": it}));
+    let listed: Vec<Json> = listed.collect();
+    out.object(&json!({"collection": collection, "count": listed.len(), "records": listed}))
+}
+
+fn say_collections(counts: &[(String, u64)], out: Output) -> Result<(), Failure> {
+    let lines = counts.iter().map(|(name, count)| {
+        let records = if *count == 1 { "record" } else { "records" };
+        vec![name.clone(), format!("{} {records}", number(*count))]
+    });
+    for line in table(&lines.collect::<Vec<_>>()) {
+        out.say(line)?;
+    }
+    let listed = counts
+        .iter()
+        .map(|(name, count)| json!({"name": name, "records": count}));
+    out.object(&json!({"collections": listed.collect::<Vec<_>>()}))
+}
