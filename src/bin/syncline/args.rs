@@ -164,7 +164,7 @@ impl TimeoutArgs {
 pub(crate) struct SyncArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// The other replica, as in ws://127.0.0.1:41234.
+    /// The other replica, as in `ws://127.0.0.1:41234`.
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) timeout: TimeoutArgs,

@@ -23,17 +23,13 @@ pub(crate) async fn run(args: ExportArgs, space: SpaceId, out: Output) -> Result
     let outcome = async { Ok(node.records(&args.collection)?.list().await?) };
     let records = store::close(&node, outcome.await).await?;
     let lines: Vec<Json> = records.into_iter().map(|(id, it)| named(id, it)).collect();
-    match &args.output {
-        Some(file) => write_lines(file, &lines, &args.collection, out),
-        None => {
-            for line in &lines {
-                out.say(line.to_string())?;
-            }
-            out.object(
-                &json!({"collection": args.collection, "count": lines.len(), "records": lines}),
-            )
-        }
+    if let Some(file) = &args.output {
+        return write_lines(file, &lines, &args.collection, out);
     }
+    for line in &lines {
+        out.say(line.to_string())?;
+    }
+    out.object(&json!({"collection": args.collection, "count": lines.len(), "records": lines}))
 }
 
 async fn document(

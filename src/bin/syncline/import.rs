@@ -48,7 +48,7 @@ pub(crate) async fn run(args: ImportArgs, space: SpaceId, out: Output) -> Result
 async fn import(node: &Node, args: &ImportArgs, out: Output) -> Result<Tally, Failure> {
     let records = node.records(&args.collection)?;
     if let Some(url) = &args.connect {
-        node.connect(url)?;
+        node.connect(url).await?;
     }
     let tally = if args.file.extension().is_some_and(|it| it == "automerge") {
         import_document(&records, args, out).await?

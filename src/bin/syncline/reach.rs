@@ -20,7 +20,7 @@ pub(crate) async fn sync(args: SyncArgs, space: SpaceId, out: Output) -> Result<
     let node = store::open(store::builder(&args.store.store, space)).await?;
     let outcome = async {
         let before = node.status().await?;
-        node.connect(&args.url)?;
+        node.connect(&args.url).await?;
         in_step(&node, &args.url, args.timeout.duration()).await?;
         Ok((before, node.status().await?, node.traffic()))
     };

@@ -97,7 +97,7 @@ pub(crate) async fn list(args: ListArgs, space: SpaceId, out: Output) -> Result<
     let Some(collection) = args.collection else {
         let outcome = async {
             let mut counts = Vec::new();
-            for name in node.collections()? {
+            for name in node.collections().await? {
                 counts.push((
                     name.to_string(),
                     node.records(name.as_str())?.count().await?,

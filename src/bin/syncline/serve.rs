@@ -41,7 +41,7 @@ async fn until_stopped(
     let ready = async {
         let address = node.listen(&args.listen).await?;
         for url in &args.connect {
-            node.connect(url)?;
+            node.connect(url).await?;
         }
         out.say(format!("listening on {address}"))?;
         let (replica, id) = (node.replica_id().to_string(), node.store_id().to_string());

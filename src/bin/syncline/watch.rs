@@ -21,11 +21,11 @@ pub(crate) async fn run(args: WatchArgs, space: SpaceId, out: Output) -> Result<
 
 async fn follow(node: &Node, args: &WatchArgs, out: Output) -> Result<(), Failure> {
     let mut watch = match &args.collection {
-        Some(collection) => node.records(collection)?.watch(),
-        None => node.watch(),
+        Some(collection) => node.records(collection)?.watch()?,
+        None => node.watch()?,
     };
     for url in &args.connect {
-        node.connect(url)?;
+        node.connect(url).await?;
     }
     tokio::select! {
         ended = print(&mut watch, args.limit, out) => ended,

@@ -37,14 +37,19 @@ impl Device {
     /// Links to the hub and waits until both hold the same. Returns the bytes that took.
     pub(super) async fn meet(&self, hub: &str) -> Result<u64, Failure> {
         let before = bytes(self.node.traffic());
-        self.node.connect(hub)?;
-        reach::in_step(&self.node, hub, STEP_TIMEOUT).await?;
+        self.node.connect(hub).await?;
+        self.settle(hub).await?;
         Ok(bytes(self.node.traffic()).saturating_sub(before))
+    }
+
+    /// Waits until the hub, which it is linked to, holds the same.
+    pub(super) async fn settle(&self, hub: &str) -> Result<(), Failure> {
+        reach::in_step(&self.node, hub, STEP_TIMEOUT).await
     }
 
     /// Ends the link to the hub, and waits until it is gone.
     pub(super) async fn part(&self, hub: &str) -> Result<(), Failure> {
-        self.node.disconnect(hub)?;
+        self.node.disconnect(hub).await?;
         let gone = async {
             while !self.node.status().await?.links.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;

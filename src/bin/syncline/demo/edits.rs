@@ -108,10 +108,8 @@ fn deleted() -> String {
 
 /// The part of the text that both have edited.
 fn edited_line(page: &Page) -> String {
-    let lines = page.body.as_str().lines();
-    let line = lines
-        .skip_while(|it| !it.starts_with("The tz database "))
-        .next();
+    let mut lines = page.body.as_str().lines();
+    let line = lines.find(|it| it.starts_with("The tz database "));
     let line = line.and_then(|it| it.strip_prefix("The tz database "));
     line.unwrap_or_default().to_owned()
 }
@@ -133,9 +131,12 @@ pub(super) async fn on_laptop(laptop: &Device) -> Result<(), Failure> {
         it.tags.insert("work".to_owned());
     })
     .await?;
-    edit(zones, "Asia/Tokyo", |it| it.comment = "ask Aiko".to_owned()).await?;
+    edit(zones, "Asia/Tokyo", |it| {
+        "ask Aiko".clone_into(&mut it.comment);
+    })
+    .await?;
     edit(zones, "Europe/Lisbon", |it| {
-        it.comment = LAPTOP_COMMENT.to_owned()
+        LAPTOP_COMMENT.clone_into(&mut it.comment);
     })
     .await?;
     edit(zones, "Africa/Lagos", |it| it.visits.increment(1)).await?;
@@ -157,11 +158,11 @@ pub(super) async fn on_phone(phone: &Device) -> Result<(), Failure> {
     .await?;
     edit(zones, "Asia/Tokyo", |it| it.favourite = true).await?;
     edit(zones, "Europe/Lisbon", |it| {
-        it.comment = PHONE_COMMENT.to_owned()
+        PHONE_COMMENT.clone_into(&mut it.comment);
     })
     .await?;
     edit(zones, "Africa/Nairobi", |it| {
-        it.comment = "bring a hat".to_owned()
+        "bring a hat".clone_into(&mut it.comment);
     })
     .await?;
     zones.delete(RecordId::named("Africa/Lagos")).await?;

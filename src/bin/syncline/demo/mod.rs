@@ -151,8 +151,8 @@ async fn restore(laptop: &Device, phone: &Device, hub: &str, out: Output) -> Res
     let id = RecordId::named("Africa/Nairobi");
     phone.zones.restore(id).await?;
     // Both are linked; once they are in step with the hub, first the giver, the other has it.
-    phone.meet(hub).await?;
-    laptop.meet(hub).await?;
+    phone.settle(hub).await?;
+    laptop.settle(hub).await?;
     let shown = [phone.zones.get(id).await?, laptop.zones.get(id).await?];
     let kept = shown
         .iter()

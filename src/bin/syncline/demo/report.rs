@@ -275,7 +275,7 @@ impl Replica {
 /// BLAKE3 of all records as JSON, in order.
 async fn contents(node: &syncline::Node) -> Result<String, Failure> {
     let mut hasher = blake3::Hasher::new();
-    for name in node.collections()? {
+    for name in node.collections().await? {
         let mut records = node.records(name.as_str())?.list().await?;
         records.sort_by_key(|(id, _)| *id);
         for (id, record) in records {
