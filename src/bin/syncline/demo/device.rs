@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::{reach, store};
 
 /// Time that one step may take on the slowest machine.
-const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a device looks whether its link is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -38,13 +38,8 @@ impl Device {
     pub(super) async fn meet(&self, hub: &str) -> Result<u64, Failure> {
         let before = bytes(self.node.traffic());
         self.node.connect(hub).await?;
-        self.settle(hub).await?;
+        reach::in_step(&self.node, hub, STEP_TIMEOUT).await?;
         Ok(bytes(self.node.traffic()).saturating_sub(before))
-    }
-
-    /// Waits until the hub, which it is linked to, holds the same.
-    pub(super) async fn settle(&self, hub: &str) -> Result<(), Failure> {
-        reach::in_step(&self.node, hub, STEP_TIMEOUT).await
     }
 
     /// Ends the link to the hub, and waits until it is gone.

@@ -178,7 +178,7 @@ pub(super) async fn on_phone(phone: &Device) -> Result<(), Failure> {
 async fn edit(
     zones: &Collection<Zone>,
     name: &str,
-    change: impl FnMut(&mut Zone),
+    change: impl FnMut(&mut Zone) + Send,
 ) -> Result<(), Failure> {
     Ok(zones.update(RecordId::named(name), change).await?)
 }

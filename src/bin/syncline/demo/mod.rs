@@ -16,7 +16,7 @@ use crate::signals;
 use crate::text::number;
 
 use data::PAGE;
-use device::Device;
+use device::{Device, STEP_TIMEOUT};
 use edits::CASES;
 use folder::Folder;
 use hub::Hub;
@@ -93,7 +93,7 @@ async fn perform(folder: &Folder, out: Output) -> Result<Report, Failure> {
     )?;
 
     let merges = merges(&laptop, &phone).await?;
-    let restored = restore(&laptop, &phone, hub.address(), out).await?;
+    let restored = restore(&laptop, &phone, out).await?;
     let exchanged = Exchanged {
         data: data::size(),
         first_copies: first_up + first_down,
@@ -146,13 +146,14 @@ async fn merges(laptop: &Device, phone: &Device) -> Result<Vec<Merge>, Failure> 
     Ok(merges)
 }
 
-/// The phone takes the laptop's deletion back. Returns whether both then show the phone's edit.
-async fn restore(laptop: &Device, phone: &Device, hub: &str, out: Output) -> Result<bool, Failure> {
+/// The phone takes the laptop's deletion back, and the laptop sees it happen. Returns whether both
+/// then show the phone's edit.
+async fn restore(laptop: &Device, phone: &Device, out: Output) -> Result<bool, Failure> {
     let id = RecordId::named("Africa/Nairobi");
+    let mut watch = laptop.zones.watch_record(id)?;
     phone.zones.restore(id).await?;
-    // Both are linked; once they are in step with the hub, first the giver, the other has it.
-    phone.settle(hub).await?;
-    laptop.settle(hub).await?;
+    let seen = tokio::time::timeout(STEP_TIMEOUT, watch.next()).await;
+    seen.map_err(|_| Failure::timeout("the laptop did not hear of the restored record"))?;
     let shown = [phone.zones.get(id).await?, laptop.zones.get(id).await?];
     let kept = shown
         .iter()
@@ -160,7 +161,7 @@ async fn restore(laptop: &Device, phone: &Device, hub: &str, out: Output) -> Res
     say(
         out,
         "phone",
-        "restores Africa/Nairobi, which laptop had deleted: its own edit is in it",
+        "restores what laptop deleted; laptop sees it at once, phone's edit in it",
     )?;
     Ok(kept)
 }

@@ -12,8 +12,11 @@ use crate::output::Output;
 use crate::store;
 use crate::text::{number, shorten, table};
 
-/// Characters of a digest or head that people compare.
+/// Characters of a digest that people compare.
 const DIGEST_WIDTH: usize = 16;
+
+/// Characters that tell the few heads of a record apart.
+const HEAD_WIDTH: usize = 8;
 
 /// How one case came out.
 pub(super) struct Merge {
@@ -23,7 +26,7 @@ pub(super) struct Merge {
     pub(super) right: bool,
 }
 
-/// Bytes sent and received by both devices, framing included.
+/// Bytes of frames sent and received by both devices, compressed as they travelled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchanged {
     pub(super) data: usize,
@@ -134,9 +137,10 @@ impl Report {
             row("", &|it| it.name.to_owned()),
             row("records", &|it| number(it.records)),
             row("changes", &|it| number(it.changes)),
-            row("digest of heads", &|it| cut(&it.digest)),
-            row("digest of values", &|it| {
-                it.contents.as_deref().map_or_else(|| "-".to_owned(), cut)
+            row("digest of heads", &|it| cut(&it.digest, DIGEST_WIDTH)),
+            row("digest of values", &|it| match &it.contents {
+                Some(digest) => cut(digest, DIGEST_WIDTH),
+                None => "never loads records".to_owned(),
             }),
         ];
         let edited = self
@@ -148,11 +152,15 @@ impl Report {
         for name in edited {
             let heads = |it: &Replica| {
                 let heads = it.heads.get(name).map(Vec::as_slice).unwrap_or_default();
-                heads.iter().map(|it| cut(it)).collect::<Vec<_>>().join("+")
+                heads
+                    .iter()
+                    .map(|it| cut(it, HEAD_WIDTH))
+                    .collect::<Vec<_>>()
+                    .join("+")
             };
             rows.push(row(name, &heads));
         }
-        out.say("\nThe three stores, and the newest changes of the edited records in each:")?;
+        out.say("\nThe three stores, with the newest changes (heads) of each edited record:")?;
         say_table(&rows, out)
     }
 
@@ -285,8 +293,8 @@ async fn contents(node: &syncline::Node) -> Result<String, Failure> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn cut(digest: &str) -> String {
-    digest.chars().take(DIGEST_WIDTH).collect()
+fn cut(digest: &str, width: usize) -> String {
+    digest.chars().take(width).collect()
 }
 
 fn say_table(rows: &[Vec<String>], out: Output) -> Result<(), Failure> {

@@ -1,0 +1,126 @@
+//! What goes wrong ends with its own exit code and says what to do; nothing panics.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use crate::command::{Folder, Running, command, over, run};
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    for arguments in [
+        &["put", "tasks", "a", "{}", "--colour"][..],
+        &["fly"],
+        &["get", "tasks"],
+        &["serve", "--listen", "127.0.0.1:0", "--admit", "nobody"],
+        &["sync", "ws://127.0.0.1:1", "--timeout", "soon"],
+    ] {
+        over(&store, arguments).failed(2, "usage");
+    }
+    run(&["get", "tasks", "a"]).failed(2, "usage");
+    assert!(!store.exists(), "wrong usage leaves nothing behind");
+}
+
+#[test]
+fn wrong_input_ends_with_2() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    for arguments in [
+        &["put", "tasks", "a", "{not json"][..],
+        &["put", "tasks", "a", "[1]"],
+        &["put", "No Such Name", "a", "{}"],
+        &["put", "tasks", "a", r#"{"n": {"$counter": "x"}}"#],
+        &["put", "tasks", "a", r#"{"$deleted": 1}"#],
+        &["sync", "http://127.0.0.1:1"],
+        &["import", "tasks", "-", "--id", "a"],
+    ] {
+        let ran = over(&store, arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
+        assert!(ran.object()["error"]["message"].is_string());
+    }
+}
+
+#[test]
+fn a_missing_record_ends_with_3() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    for arguments in [
+        &["get", "tasks", "a"][..],
+        &["edit", "tasks", "a", r#"{"n": 1}"#],
+        &["rm", "tasks", "a"],
+        &["restore", "tasks", "a"],
+    ] {
+        over(&store, arguments).failed(3, "not_found");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_used_ends_with_4() {
+    let folder = Folder::new();
+    let text = folder.with("notes.txt", "Dear diary,\n");
+    over(&text, &["ls"]).failed(4, "store_foreign");
+    assert_eq!(
+        std::fs::read_to_string(text).expect("readable"),
+        "Dear diary,\n"
+    );
+    let nowhere = over(&folder.file("no/such/folder/a.redb"), &["ls"]);
+    assert_eq!(nowhere.code, 4, "{nowhere:?}");
+    let folder_itself = over(&folder.file("."), &["ls"]);
+    assert_eq!(folder_itself.code, 4, "{folder_itself:?}");
+    let cut = folder.file("cut.redb");
+    over(&cut, &["put", "tasks", "a", "{}"]).json();
+    let bytes = std::fs::read(&cut).expect("readable");
+    std::fs::write(&cut, &bytes[..bytes.len() / 3]).expect("writable");
+    let torn = over(&cut, &["ls"]);
+    assert_eq!(torn.code, 4, "{torn:?}");
+}
+
+#[test]
+fn a_store_in_use_is_locked() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    let (_hub, _) = Running::hub(&store);
+    over(&store, &["ls"]).failed(4, "store_locked");
+}
+
+#[test]
+fn a_peer_that_is_not_there_ends_with_5() {
+    let folder = Folder::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let url = format!("ws://127.0.0.1:{port}");
+    over(&folder.file("a.redb"), &["sync", &url, "--timeout", "1"]).failed(5, "timeout");
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    let many: String = (0..2_000)
+        .map(|n| format!("{{\"$id\": \"{n}\"}}\n"))
+        .collect();
+    let lines = folder.with("many.jsonl", &many);
+    over(&store, &["import", "tasks", lines.to_str().expect("UTF-8")]).json();
+    let mut child = command(&["export", "tasks", "--store", store.to_str().expect("UTF-8")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    let mut pipe = child.stderr.take().expect("piped");
+    pipe.read_to_string(&mut stderr).expect("UTF-8");
+    assert_eq!(stderr, "");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn help_names_the_exit_codes() {
+    let help = run(&["--help"]).ok();
+    for code in ["0  done", "3  no such record", "6  the other side refused"] {
+        assert!(help.contains(code), "{help}");
+    }
+    assert!(run(&["--version"]).ok().starts_with("syncline "));
+}
