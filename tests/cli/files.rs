@@ -93,8 +93,11 @@ fn each_line_is_acknowledged_once_it_is_durable() {
 fn a_wrong_line_is_named_and_the_lines_before_it_are_kept() {
     let folder = Folder::new();
     let store = folder.file("a.redb");
-    for wrong in ["{\"n\": ", "[1]", "{\"$id\": [1]}"] {
-        let lines = folder.with("lines.jsonl", &format!("{{\"$id\": \"a\"}}\n{wrong}\n"));
+    for wrong in ["{\"n\": ", "[1]", "{\"$id\": [1]}", "{}"] {
+        let lines = folder.with(
+            "lines.jsonl",
+            &format!("{{\"$id\": \"a\", \"n\": 1}}\n{wrong}\n{{\"n\": 2}}\n"),
+        );
         let ran = over(&store, &["import", "tasks", lines.to_str().expect("UTF-8")]);
         ran.failed(2, "invalid_input");
         assert!(ran.stderr.contains("line 2"), "{ran:?}");

@@ -15,8 +15,9 @@ use crate::command::{Folder, Running, over};
 /// Two processes die in each round.
 const ROUNDS: u64 = 25;
 
-/// Acknowledged writes that come before each kill.
-const ACKS_PER_KILL: u64 = 12;
+/// Least acknowledged writes before a kill, and how many more there may be.
+const ACKS_MIN: u64 = 5;
+const ACKS_MORE: u64 = 40;
 
 /// Lines that are under way at any time.
 const WINDOW: usize = 8;
@@ -31,34 +32,47 @@ const SILENCE: Duration = Duration::from_secs(30);
 fn acknowledged_writes_survive_fifty_kills_and_reach_the_others() {
     let folder = Folder::new();
     let (device, hub_store) = (folder.file("device.redb"), folder.file("hub.redb"));
+    let other = folder.file("other.redb");
     let mut acknowledged = Acknowledged::new();
     for round in 0..ROUNDS {
+        let acks = ACKS_MIN + round * 13 % ACKS_MORE;
         let (mut hub, url) = Running::hub(&hub_store);
         let mut writer = Writer::start(&device, &url, round);
-        writer.write_until(ACKS_PER_KILL, &mut acknowledged);
+        writer.write_until(acks, &mut acknowledged);
         if round % 2 == 0 {
             // The hub dies while it is written to; writing goes on without it.
             hub.kill();
-            writer.write_until(ACKS_PER_KILL, &mut acknowledged);
+            writer.write_until(acks, &mut acknowledged);
             writer.kill(&mut acknowledged);
         } else {
             writer.kill(&mut acknowledged);
             hub.kill();
         }
-        // Before anything can be healed by a peer, the device's own file holds all of it.
+        // Before a peer can heal anything, the device's own file holds all of it.
         assert_holds(
             &device,
             &acknowledged,
             &format!("the device after round {round}"),
         );
+        if round % 5 == 4 {
+            assert_hub_keeps(&hub_store, &device, &other, &acknowledged);
+        }
     }
     let (_hub, url) = Running::hub(&hub_store);
-    let device_digest = over(&device, &["sync", &url]).json()["digest"].clone();
-    let other = folder.file("other.redb");
-    let synced = over(&other, &["sync", &url]).json();
-    assert_holds(&other, &acknowledged, "another device");
-    assert_eq!(synced["digest"], device_digest);
-    assert!(acknowledged.len() as u64 >= ROUNDS * ACKS_PER_KILL);
+    let digests = [&device, &other].map(|it| over(it, &["sync", &url]).json()["digest"].clone());
+    assert_holds(&other, &acknowledged, "another device at the end");
+    assert_eq!(digests[0], digests[1]);
+}
+
+/// What the hub has confirmed to the device survives the hub's death: another device gets all of
+/// it from the hub alone.
+fn assert_hub_keeps(hub_store: &Path, device: &Path, other: &Path, acknowledged: &Acknowledged) {
+    let (mut hub, url) = Running::hub(hub_store);
+    over(device, &["sync", &url]).json();
+    hub.kill();
+    let (_hub, url) = Running::hub(hub_store);
+    over(other, &["sync", &url]).json();
+    assert_holds(other, acknowledged, "another device");
 }
 
 /// A device that writes without a pause: `syncline import --acks`, with lines always on their way.

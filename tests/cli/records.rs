@@ -133,8 +133,8 @@ fn the_status_counts_what_is_there() {
 fn the_store_may_come_from_the_environment() {
     let folder = Folder::new();
     let mut put = command(&["put", "tasks", "a", r#"{"n": 1}"#]);
-    let status = put.env("SYNCLINE_STORE", folder.file("a.redb")).status();
-    assert!(status.expect("runs").success());
+    let output = put.env("SYNCLINE_STORE", folder.file("a.redb")).output();
+    assert!(output.expect("it runs").status.success());
     over(&folder.file("a.redb"), &["get", "tasks", "a"]).json();
 }
 

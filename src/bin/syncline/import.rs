@@ -29,6 +29,14 @@ struct Tally {
     equal: u64,
 }
 
+impl Tally {
+    fn add(&mut self, records: usize, changed: u64) {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.changed += changed;
+        self.equal += records.saturating_sub(changed);
+    }
+}
+
 pub(crate) async fn run(args: ImportArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
     let node = store::open(store::builder(&args.store.store, space)).await?;
     let outcome = import(&node, &args, out).await;
@@ -119,12 +127,14 @@ async fn import_lines(
                 next = lines.receiver.try_recv().ok();
             }
         }
-        let ids = batch.commit(node, records, &mut tally).await?;
+        let (ids, committed) = batch.commit(node, records, &mut tally).await;
         acknowledge(&ids, args.acks, out)?;
         let done = tally.changed + tally.equal;
         progress.advance(batch.bytes, format!("{} records", number(done)));
         let kept = number(done);
-        end.map_err(|it| it.context(format!("{kept} records are imported, then")))?;
+        committed
+            .and(end)
+            .map_err(|it| it.context(format!("{kept} records are imported, then")))?;
     }
     progress.finish();
     Ok(tally)
@@ -133,8 +143,16 @@ async fn import_lines(
 /// Records that are written together.
 #[derive(Debug, Default)]
 struct Batch {
-    records: Vec<(RecordId, Json)>,
+    records: Vec<Named>,
     bytes: u64,
+}
+
+/// A record that a line named.
+#[derive(Debug)]
+struct Named {
+    line: u64,
+    id: RecordId,
+    json: Json,
 }
 
 impl Batch {
@@ -172,32 +190,52 @@ impl Batch {
                 return Err(Failure::input(message).context(place()));
             }
         };
-        self.records.push((id, Json::Object(map)));
+        self.records.push(Named {
+            line: line.number,
+            id,
+            json: Json::Object(map),
+        });
         Ok(())
     }
 
-    /// Writes all records at once and returns their ids when they are safe on disk.
+    /// Writes the records at once, up to the first that is refused. Returns the ids of those that
+    /// are safe on disk, and the refusal.
     async fn commit(
         &self,
         node: &Node,
         records: &Records,
         tally: &mut Tally,
-    ) -> Result<Vec<RecordId>, Failure> {
-        if self.records.is_empty() {
-            return Ok(Vec::new());
-        }
-        let write = node.transaction(|tx| {
-            let mut changed = 0;
-            for (id, json) in &self.records {
-                changed += u64::from(tx.put_json(records, *id, json)?);
+    ) -> (Vec<RecordId>, Result<(), Failure>) {
+        let mut count = self.records.len();
+        let mut end = Ok(());
+        while count > 0 {
+            let mut refused = None;
+            let write = node.transaction(|tx| {
+                refused = None;
+                let mut changed = 0;
+                for (index, it) in self.records.iter().take(count).enumerate() {
+                    let put = tx.put_json(records, it.id, &it.json);
+                    changed += u64::from(put.map_err(|error| {
+                        refused = Some(index);
+                        error.context(format_args!("line {}", it.line))
+                    })?);
+                }
+                Ok(changed)
+            });
+            match (write.await, refused) {
+                (Ok(changed), _) => {
+                    tally.add(count, changed);
+                    break;
+                }
+                (Err(error), Some(index)) => {
+                    count = index;
+                    end = Err(error.into());
+                }
+                (Err(error), None) => return (Vec::new(), Err(error.into())),
             }
-            Ok(changed)
-        });
-        let changed = write.await?;
-        let all = u64::try_from(self.records.len()).unwrap_or(u64::MAX);
-        tally.changed += changed;
-        tally.equal += all.saturating_sub(changed);
-        Ok(self.records.iter().map(|(id, _)| *id).collect())
+        }
+        let ids = self.records.iter().take(count).map(|it| it.id);
+        (ids.collect(), end)
     }
 }
 
