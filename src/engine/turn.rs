@@ -56,11 +56,15 @@ impl Engine {
     /// Commits, if there is anything to commit.
     fn flush(&mut self, now: Now) {
         let save_due = self.unsaved.is_some_and(|at| now.instant >= at);
-        if self.replica.has_failed() || !(self.replica.is_dirty() || save_due) {
+        if self.replica.has_failed() {
             return;
         }
-        self.save_cursors(now);
+        if self.replica.is_dirty() || save_due {
+            self.save_cursors(now);
+        }
         if !self.replica.is_dirty() {
+            // What was handed in is here already: no commit will follow to answer with.
+            self.answer_captured();
             return;
         }
         let span = tracing::debug_span!(names::span::COMMIT, bytes = self.replica.dirty_bytes());
@@ -107,14 +111,18 @@ impl Engine {
         if !commit.committed.is_empty() {
             self.runnable.extend(self.links.keys().copied());
         }
-        for (ticket, reply) in std::mem::take(&mut self.captured) {
-            self.reply(ticket, reply);
-        }
+        self.answer_captured();
         metrics::counter!(names::VIEWS_PROJECTED)
             .increment(u64::try_from(commit.shown.len()).unwrap_or(0));
         self.ready
             .extend(commit.shown.into_iter().map(Effect::Shown));
         self.project(commit.stale);
+    }
+
+    fn answer_captured(&mut self) {
+        for (ticket, reply) in std::mem::take(&mut self.captured) {
+            self.reply(ticket, reply);
+        }
     }
 
     /// The store can't be written any more: tell everybody who waits, close the links, and go on
