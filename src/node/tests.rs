@@ -223,9 +223,7 @@ async fn a_saved_document_moves_a_record_with_its_history() {
     assert_eq!(copy.import(id, &saved).await.unwrap(), 2);
     for _ in 0..20 {
         // Also once the view is made and nothing else is left to commit.
-        let again = timeout(Duration::from_secs(20), copy.import(id, &saved))
-            .await
-            .unwrap();
+        let again = within(copy.import(id, &saved)).await;
         assert_eq!(again.unwrap(), 0);
     }
     assert_eq!(copy.get(id).await.unwrap(), Some(json!({"n": 2})));
