@@ -5,6 +5,7 @@
 
 use autosurgeon::Reconcile;
 use serde::{Deserialize, Serialize};
+use syncline::node::WatchEvent;
 use syncline::record::{Counter, Text};
 use syncline::{Node, Result};
 
@@ -31,8 +32,12 @@ async fn main() -> Result<()> {
         .await?; // on disk from here on
     tasks.update(id, |task| task.votes.increment(1)).await?;
 
-    println!("now: {:?}", tasks.get(id).await?);
-    println!("seen: {:?}", watch.next().await);
+    for _ in 0..2 {
+        if let Some(WatchEvent::Changed(seen)) = watch.next().await {
+            println!("{:?}: {}", seen.kind, seen.json());
+        }
+    }
+    println!("read: {:?}", tasks.get(id).await?);
     node.shutdown().await?;
     drop(std::fs::remove_file(path));
     Ok(())

@@ -46,6 +46,7 @@ fn wrong_input_ends_with_2() {
 fn a_missing_record_ends_with_3() {
     let folder = Folder::new();
     let store = folder.file("a.redb");
+    over(&store, &["put", "tasks", "b", r#"{"n": 1}"#]).json();
     for arguments in [
         &["get", "tasks", "a"][..],
         &["edit", "tasks", "a", r#"{"n": 1}"#],
@@ -65,7 +66,7 @@ fn a_store_that_cannot_be_used_ends_with_4() {
         std::fs::read_to_string(text).expect("readable"),
         "Dear diary,\n"
     );
-    let nowhere = over(&folder.file("no/such/folder/a.redb"), &["ls"]);
+    let nowhere = over(&folder.file("no/such/a.redb"), &["put", "tasks", "a", r#"{"n": 1}"#]);
     assert_eq!(nowhere.code, 4, "{nowhere:?}");
     let folder_itself = over(&folder.file("."), &["ls"]);
     assert_eq!(folder_itself.code, 4, "{folder_itself:?}");
@@ -75,6 +76,23 @@ fn a_store_that_cannot_be_used_ends_with_4() {
     std::fs::write(&cut, &bytes[..bytes.len() / 3]).expect("writable");
     let torn = over(&cut, &["ls"]);
     assert_eq!(torn.code, 4, "{torn:?}");
+}
+
+#[test]
+fn a_mistyped_path_makes_no_store() {
+    let folder = Folder::new();
+    let store = folder.file("typo.redb");
+    for arguments in [
+        &["get", "tasks", "a"][..],
+        &["edit", "tasks", "a", r#"{"n": 1}"#],
+        &["rm", "tasks", "a"],
+        &["ls"],
+        &["status"],
+        &["export", "tasks"],
+    ] {
+        over(&store, arguments).failed(4, "store_missing");
+    }
+    assert!(!store.exists());
 }
 
 #[test]

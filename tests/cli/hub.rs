@@ -110,6 +110,7 @@ fn a_hub_relays_to_a_hub() {
 fn a_hub_admits_whom_it_is_told_to() {
     let folder = Folder::new();
     let (a, b) = (folder.file("a.redb"), folder.file("b.redb"));
+    over(&a, &["put", "tasks", "x", r#"{"n": 1}"#]).json();
     let replica = over(&a, &["status"]).json()["replica"].clone();
     let store = folder.file("hub.redb");
     let mut hub = Running::start(&[

@@ -11,11 +11,17 @@ use crate::failure::EXIT_CODES;
 
 /// Offline-first records: edit on any device, offline, and merge when devices meet.
 ///
-/// A record is named by an id, or by any text of your own ("Europe/Vienna"): the same name means
-/// the same record on every device. In JSON, {"$text": "…"} is a text that merges, {"$counter": 0}
-/// a counter; the library's page on JSON lists all kinds.
+/// A record is named by an id, or by any text of your own, as in Europe/Vienna: the same name
+/// means the same record on every device. In JSON, {"$text": "…"} is a text that merges and
+/// {"$counter": 0} a counter; the library's page on JSON lists all kinds.
 #[derive(Debug, Parser)]
-#[command(name = "syncline", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(
+    name = "syncline",
+    version,
+    after_help = EXIT_CODES,
+    arg_required_else_help = true,
+    verbatim_doc_comment
+)]
 pub(crate) struct Args {
     /// Print JSON; the last line of stdout is always one object.
     #[arg(long, global = true)]
@@ -64,7 +70,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct StoreArgs {
-    /// The store's file; it is created if it is missing.
+    /// The store's file.
     #[arg(long, value_name = "FILE", env = "SYNCLINE_STORE")]
     pub(crate) store: PathBuf,
 }

@@ -14,7 +14,7 @@ use crate::store;
 use crate::text::number;
 
 pub(crate) async fn run(args: ExportArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
-    let node = store::open(store::builder(&args.store.store, space)).await?;
+    let node = store::open_existing(&args.store.store, space).await?;
     if let Some([id, file]) = args.automerge.as_deref() {
         let outcome = document(&node, &args.collection, id).await;
         let (id, bytes) = store::close(&node, outcome).await?;

@@ -1,6 +1,7 @@
 //! Why a command failed, and the exit code that says so.
 
 use std::io;
+use std::path::Path;
 
 use syncline::{Error, ErrorKind};
 
@@ -11,7 +12,7 @@ Exit codes:
   1  failed for another reason
   2  wrong usage: a flag, a name, JSON or a file that does not fit
   3  no such record
-  4  the store cannot be used: locked, missing folder, damaged, foreign, full
+  4  the store cannot be used: missing, locked, damaged, foreign, read-only, full
   5  the other side was not reached, or not in step in time
   6  the other side refused, or does not speak the protocol
 
@@ -45,6 +46,15 @@ impl Failure {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::NotFound, message).into()
+    }
+
+    pub(crate) fn no_store(path: &Path) -> Self {
+        let path = path.display();
+        Self {
+            kind: "store_missing",
+            message: format!("there is no store at {path}; put, import, sync and serve make one"),
+            code: 4,
+        }
     }
 
     pub(crate) fn timeout(message: impl Into<String>) -> Self {

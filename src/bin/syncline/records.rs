@@ -36,7 +36,7 @@ pub(crate) async fn put(args: PutArgs, space: SpaceId, out: Output) -> Result<()
 }
 
 pub(crate) async fn get(args: RecordArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
-    let node = store::open(store::builder(&args.store.store, space)).await?;
+    let node = store::open_existing(&args.store.store, space).await?;
     let id = store::record(&args.id);
     let outcome = async { Ok(node.records(&args.collection)?.get(id).await?) };
     let Some(record) = store::close(&node, outcome.await).await? else {
@@ -78,7 +78,7 @@ async fn change(
     space: SpaceId,
     action: impl AsyncFnOnce(&Records, RecordId) -> Result<bool, Failure>,
 ) -> Result<(RecordId, bool), Failure> {
-    let node = store::open(store::builder(&args.store.store, space)).await?;
+    let node = store::open_existing(&args.store.store, space).await?;
     let id = store::record(&args.id);
     let outcome = async { action(&node.records(&args.collection)?, id).await };
     let changed = store::close(&node, outcome.await).await;
@@ -93,7 +93,7 @@ fn missing(args: &RecordArgs) -> Failure {
 }
 
 pub(crate) async fn list(args: ListArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
-    let node = store::open(store::builder(args.store.store, space)).await?;
+    let node = store::open_existing(&args.store.store, space).await?;
     let Some(collection) = args.collection else {
         let outcome = async {
             let mut counts = Vec::new();

@@ -15,7 +15,7 @@ use crate::text::{number, table};
 const QUARANTINE_SHOWN: usize = 20;
 
 pub(crate) async fn run(args: StatusArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
-    let node = store::open(store::builder(&args.store.store, space)).await?;
+    let node = store::open_existing(&args.store.store, space).await?;
     let outcome = async {
         let status = node.status().await?;
         Ok((status, node.quarantine(QUARANTINE_SHOWN).await?))

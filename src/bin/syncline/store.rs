@@ -1,7 +1,7 @@
 //! Opening the store of a command, and the names its arguments use.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use syncline::node::Builder;
@@ -24,6 +24,14 @@ pub(crate) fn record(name: &str) -> RecordId {
 /// A node over the store, ready for further settings.
 pub(crate) fn builder(store: impl Into<PathBuf>, space: SpaceId) -> Builder {
     Node::builder().store(store).space(space)
+}
+
+/// Opens the store that a command reads or changes. A mistyped path makes no new store.
+pub(crate) async fn open_existing(store: &Path, space: SpaceId) -> Result<Node, Failure> {
+    if !store.exists() {
+        return Err(Failure::no_store(store));
+    }
+    open(builder(store, space)).await
 }
 
 /// Opens a node. What goes wrong then is the store's.
