@@ -1,5 +1,7 @@
 //! Offline-first records: typed documents that devices edit alone and merge when they meet.
 
+#![doc = include_str!("../README.md")]
+
 pub mod access;
 pub mod codec;
 pub mod doc;

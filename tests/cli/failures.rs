@@ -66,7 +66,10 @@ fn a_store_that_cannot_be_used_ends_with_4() {
         std::fs::read_to_string(text).expect("readable"),
         "Dear diary,\n"
     );
-    let nowhere = over(&folder.file("no/such/a.redb"), &["put", "tasks", "a", r#"{"n": 1}"#]);
+    let nowhere = over(
+        &folder.file("no/such/a.redb"),
+        &["put", "tasks", "a", r#"{"n": 1}"#],
+    );
     assert_eq!(nowhere.code, 4, "{nowhere:?}");
     let folder_itself = over(&folder.file("."), &["ls"]);
     assert_eq!(folder_itself.code, 4, "{folder_itself:?}");
@@ -117,8 +120,8 @@ fn a_peer_that_is_not_there_ends_with_5() {
 fn a_closed_pipe_is_quiet() {
     let folder = Folder::new();
     let store = folder.file("a.redb");
-    let many: String = (0..2_000).map(|n| format!("{{\"n\": {n}}}\n")).collect();
-    let lines = folder.with("many.jsonl", &many);
+    let many: Vec<String> = (0..2_000).map(|n| format!("{{\"n\": {n}}}")).collect();
+    let lines = folder.with("many.jsonl", &many.join("\n"));
     over(&store, &["import", "tasks", lines.to_str().expect("UTF-8")]).json();
     let mut child = command(&["export", "tasks", "--store", store.to_str().expect("UTF-8")])
         .stdout(Stdio::piped())

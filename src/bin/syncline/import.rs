@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use syncline::entropy::Entropy;
+use syncline::node::Transaction;
 use syncline::time::{Clock as _, SystemClock};
-use syncline::{Node, RecordId, Records, SpaceId, limits};
+use syncline::{Error, Node, RecordId, Records, SpaceId, limits};
 
 use crate::args::ImportArgs;
 use crate::failure::Failure;
@@ -210,18 +211,8 @@ impl Batch {
         let mut end = Ok(());
         while count > 0 {
             let mut refused = None;
-            let write = node.transaction(|tx| {
-                refused = None;
-                let mut changed = 0;
-                for (index, it) in self.records.iter().take(count).enumerate() {
-                    let put = tx.put_json(records, it.id, &it.json);
-                    changed += u64::from(put.map_err(|error| {
-                        refused = Some(index);
-                        error.context(format_args!("line {}", it.line))
-                    })?);
-                }
-                Ok(changed)
-            });
+            let batch = self.records.get(..count).unwrap_or_default();
+            let write = node.transaction(|tx| put_all(tx, records, batch, &mut refused));
             match (write.await, refused) {
                 (Ok(changed), _) => {
                     tally.add(count, changed);
@@ -237,6 +228,27 @@ impl Batch {
         let ids = self.records.iter().take(count).map(|it| it.id);
         (ids.collect(), end)
     }
+}
+
+/// Puts all of the batch and counts what that changed; `refused` tells which record does not fit.
+fn put_all(
+    tx: &mut Transaction<'_>,
+    records: &Records,
+    batch: &[Named],
+    refused: &mut Option<usize>,
+) -> Result<u64, Error> {
+    *refused = None;
+    let mut changed = 0;
+    for (index, it) in batch.iter().enumerate() {
+        match tx.put_json(records, it.id, &it.json) {
+            Ok(it) => changed += u64::from(it),
+            Err(error) => {
+                *refused = Some(index);
+                return Err(error.context(format_args!("line {}", it.line)));
+            }
+        }
+    }
+    Ok(changed)
 }
 
 fn acknowledge(ids: &[RecordId], wanted: bool, out: Output) -> Result<(), Failure> {

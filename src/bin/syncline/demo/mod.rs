@@ -153,7 +153,10 @@ async fn restore(laptop: &Device, phone: &Device, out: Output) -> Result<bool, F
     let mut watch = laptop.zones.watch_record(id)?;
     phone.zones.restore(id).await?;
     let seen = tokio::time::timeout(STEP_TIMEOUT, watch.next()).await;
-    seen.map_err(|_| Failure::timeout("the laptop did not hear of the restored record"))?;
+    if seen.is_err() {
+        let message = "the laptop did not hear of the restored record";
+        return Err(Failure::timeout(message));
+    }
     let shown = [phone.zones.get(id).await?, laptop.zones.get(id).await?];
     let kept = shown
         .iter()
