@@ -88,11 +88,10 @@ fn floor_batch(from: usize, count: usize, bytes: usize) -> Batch {
     batch
 }
 
-pub(crate) fn measure(table: &mut Table, quick: bool) {
-    let folder = tempfile::tempdir().unwrap();
+pub(crate) fn measure(table: &mut Table, folder: &Path, quick: bool) {
     edits(table, if quick { 200 } else { 20_000 });
-    captures(table, folder.path(), if quick { 20 } else { 2_000 });
-    applies(table, folder.path(), if quick { 200 } else { 10_000 });
+    captures(table, folder, if quick { 20 } else { 2_000 });
+    applies(table, folder, if quick { 200 } else { 10_000 });
 }
 
 /// Verifying, and editing beside Automerge alone.
@@ -166,18 +165,7 @@ fn captures(table: &mut Table, folder: &Path, commits: usize) {
                 replica.commit(Durability::Immediate).unwrap();
             }
         });
-        let alone = RedbStore::open(
-            folder.join(format!("floor-{group}.redb")),
-            RedbOptions::default(),
-        );
-        let alone = alone.unwrap();
-        let ((), floor) = time(|| {
-            for commit in 0..commits {
-                let batch = floor_batch(commit * group, group, bytes + 60);
-                alone.commit(&batch, Durability::Immediate).unwrap();
-            }
-        });
-        let floor = micros_each(floor, commits * group);
+        let floor = redb_alone(folder, (commits, group), bytes + 60);
         let ours = micros_each(span, commits * group);
         table.row(
             &format!("capture and commit a record, {name} a commit"),
@@ -186,6 +174,20 @@ fn captures(table: &mut Table, folder: &Path, commits: usize) {
             Some(("redb alone, log, header and view", floor)),
         );
     }
+}
+
+/// Microseconds for each record that redb alone takes to commit rows of the same sizes: so many
+/// commits of so many records.
+pub(crate) fn redb_alone(folder: &Path, (commits, group): (usize, usize), bytes: usize) -> f64 {
+    let path = folder.join(format!("floor-{commits}-{group}.redb"));
+    let alone = RedbStore::open(path, RedbOptions::default()).unwrap();
+    let ((), span) = time(|| {
+        for commit in 0..commits {
+            let batch = floor_batch(commit * group, group, bytes);
+            alone.commit(&batch, Durability::Immediate).unwrap();
+        }
+    });
+    micros_each(span, commits * group)
 }
 
 /// Changes of others: admitted and appended without a document, beside Automerge applying them.

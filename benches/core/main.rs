@@ -10,6 +10,7 @@
 )]
 
 mod local;
+mod socket;
 mod table;
 
 use table::Table;
@@ -18,6 +19,8 @@ fn main() {
     // `cargo test --benches` and CI ask only whether it runs.
     let quick = std::env::args().any(|it| it == "--quick" || it == "--test");
     let mut table = Table::default();
-    local::measure(&mut table, quick);
+    let folder = tempfile::tempdir().unwrap();
+    local::measure(&mut table, folder.path(), quick);
+    socket::measure(&mut table, folder.path(), quick);
     table.print();
 }
