@@ -242,5 +242,5 @@ fn percentile(micros: &[f64], percent: usize) -> f64 {
     let mut sorted = micros.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len() - 1;
-    sorted[(last * percent).div_ceil(100).min(last)]
+    *sorted.get((last * percent).div_ceil(100)).unwrap()
 }

@@ -6,6 +6,8 @@
     reason = "helpers of tests"
 )]
 
+#[cfg(feature = "websocket")]
+mod bad_input;
 mod fuzz_corpus;
 #[cfg(feature = "sim")]
 mod simulation;

@@ -1,0 +1,130 @@
+//! A peer that speaks for itself, frame by frame, and need not be honest.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use syncline::access::{Identity, Role, Transcript};
+use syncline::id::{CorrelationId, Lsn, SpaceId, StoreId};
+use syncline::reconcile::Summary;
+use syncline::transport::websocket::WebSocketConnector;
+use syncline::transport::{Connector as _, FrameSink, FrameSource};
+use syncline::wire::{
+    self, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, Wanted,
+};
+use syncline::{RecordId, limits};
+use tokio::time::timeout;
+
+/// One end of a link.
+pub(super) struct Stranger {
+    source: Box<dyn FrameSource>,
+    sink: Box<dyn FrameSink>,
+    identity: Identity,
+    store: StoreId,
+}
+
+impl Stranger {
+    /// Opens a link and says nothing.
+    pub(super) async fn dial(address: &str, number: u8) -> Self {
+        let link = WebSocketConnector::default().connect(address).await;
+        let (mut source, sink) = link.expect("a link").split();
+        source.trust();
+        Self {
+            source,
+            sink,
+            identity: Identity::from_bytes(&[number; 32]),
+            store: StoreId::from_bytes([number; 16]),
+        }
+    }
+
+    /// Opens a link and proves who it is.
+    pub(super) async fn introduced(address: &str, number: u8) -> Self {
+        let mut stranger = Self::dial(address, number).await;
+        let hello = stranger.hello();
+        stranger.send_bytes(&hello).await;
+        let theirs = stranger
+            .source
+            .recv()
+            .await
+            .expect("a frame")
+            .expect("a greeting");
+        let transcript = Transcript::of(&hello, &theirs);
+        let signature = stranger.identity.sign(Role::Dialer, &transcript);
+        stranger.send(&Message::Auth { signature }).await;
+        stranger
+    }
+
+    pub(super) fn hello(&self) -> Vec<u8> {
+        let hello = Hello {
+            version_min: wire::VERSION_MIN,
+            version_max: wire::VERSION_MAX,
+            features: Features::default(),
+            replica: self.identity.replica_id(),
+            store: self.store,
+            nonce: [9; 32],
+            frame_bytes_max: u32::try_from(limits::FRAME_BYTES_MAX).expect("fits"),
+            credit_live: 1 << 20,
+            credit_bulk: 1 << 20,
+            agent: "stranger".to_owned(),
+        };
+        wire::encode(CorrelationId(1), &Message::Hello(hello))
+    }
+
+    pub(super) async fn send(&mut self, message: &Message) {
+        self.send_bytes(&wire::encode(CorrelationId(1), message))
+            .await;
+    }
+
+    pub(super) async fn send_bytes(&mut self, frame: &[u8]) {
+        let frame = Bytes::copy_from_slice(frame);
+        self.sink.send(frame).await.expect("sent");
+        self.sink.flush().await.expect("sent");
+    }
+
+    /// Opens a space of which it has nothing.
+    pub(super) async fn open(&mut self, space: SpaceId) {
+        let open = Open {
+            space,
+            want: Wanted::All,
+            root: Summary::default(),
+            lsn: Lsn(0),
+            acked: Lsn(0),
+            resume: false,
+        };
+        self.send(&Message::Open(open)).await;
+    }
+
+    /// Pushes changes of one record.
+    pub(super) async fn push(&mut self, space: SpaceId, record: RecordId, changes: Vec<Bytes>) {
+        let group = ChangeGroup {
+            collection: "tasks".parse().expect("a name"),
+            record,
+            correlation: CorrelationId(7),
+            done: false,
+            changes,
+        };
+        let changes = Changes {
+            space,
+            class: Class::Live,
+            upto: Lsn(0),
+            groups: vec![group],
+        };
+        self.send(&Message::Changes(changes)).await;
+    }
+
+    /// What the other side ends the link with, in bounded time; `None` if it says nothing.
+    pub(super) async fn ending(mut self) -> Option<ErrorCode> {
+        let ended = async {
+            let mut code = None;
+            while let Ok(Some(frame)) = self.source.recv().await {
+                let frame = wire::decode(&frame, limits::FRAME_BYTES_MAX).expect("a frame");
+                if let Message::Error { code: given, .. } = frame.message {
+                    code = Some(given);
+                }
+            }
+            code
+        };
+        timeout(Duration::from_secs(10), ended)
+            .await
+            .expect("the other side ends the link")
+    }
+}
