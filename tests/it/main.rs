@@ -9,6 +9,7 @@
 #[cfg(feature = "websocket")]
 mod bad_input;
 mod fuzz_corpus;
+mod guarantees;
 #[cfg(feature = "sim")]
 mod simulation;
 mod tidy;
