@@ -7,6 +7,8 @@
 
 mod inventory;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use inventory::{Inventory, LogEntry, Piece};

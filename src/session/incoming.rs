@@ -4,7 +4,7 @@ use super::handshake::Handshake;
 use super::inbound::{Group, Inbound, InboundBody};
 use super::space::SpaceLink;
 use super::{Closed, Credit, Delivery, Gate, Output, Peer, Phase, Session, Verdict, fault};
-use crate::access::{Request, Role, Verdict as Access};
+use crate::access::{Refusal, Request, Role, Verdict as Access};
 use crate::error::{ErrorKind, Result};
 use crate::id::{CorrelationId, Lsn, RecordKey, SpaceId};
 use crate::limits;
@@ -105,9 +105,23 @@ impl Session {
         let Peer { replica, store } = peer;
         self.queue.push_back(Output::Established { replica, store });
         for (space, wanted) in self.config.spaces.clone() {
+            // A peer that may not have the space shall not learn that it is here.
+            if self.refusal(peer, space).is_some() {
+                continue;
+            }
             self.open(now, peer, (space, wanted), gate)?;
         }
         Ok(Ok(()))
+    }
+
+    /// Why the peer may not have a space, if so.
+    fn refusal(&self, peer: Peer, space: SpaceId) -> Option<RefusedCode> {
+        let request = Request::Open(space);
+        match self.config.policy.decide(peer.replica, request) {
+            Access::Allowed => None,
+            Access::Refused(Refusal::SpaceNotListed) => Some(RefusedCode::UnknownSpace),
+            Access::Refused(Refusal::ReplicaNotAdmitted) => Some(RefusedCode::Forbidden),
+        }
     }
 
     /// Opens a space from our side.
@@ -138,15 +152,7 @@ impl Session {
             return Ok(Ok(()));
         };
         let space = open.space;
-        if let Access::Refused(refusal) = self
-            .config
-            .policy
-            .decide(peer.replica, Request::Open(space))
-        {
-            let code = match refusal {
-                crate::access::Refusal::SpaceNotListed => RefusedCode::UnknownSpace,
-                crate::access::Refusal::ReplicaNotAdmitted => RefusedCode::Forbidden,
-            };
+        if let Some(code) = self.refusal(peer, space) {
             self.send(&Message::Refused { space, code });
             return Ok(Ok(()));
         }

@@ -11,6 +11,8 @@ mod inbound;
 mod incoming;
 mod outgoing;
 mod space;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
