@@ -65,7 +65,7 @@ fn has_extensions(message: &Message) -> bool {
     )
 }
 
-/// Changes: what passes the checks may be refused by a document, which is then as it was.
+/// Changes: what passes the checks may be refused by a document, which then has nothing of it.
 ///
 /// The checksum is made right, as a hostile writer would, so that what lies behind it is reached.
 pub fn change(data: &[u8]) {

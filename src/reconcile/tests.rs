@@ -218,7 +218,9 @@ fn sides() -> impl Strategy<Value = [Records; 2]> {
                 _ => (Some(changes.clone()), Some(changes)),
             };
             for (side, changes) in sides.iter_mut().zip([left, right]) {
-                changes.into_iter().for_each(|it| side.receive(&key, it));
+                if let Some(changes) = changes {
+                    side.receive(&key, changes);
+                }
             }
         }
         sides

@@ -59,7 +59,7 @@ impl Session {
         now: Instant,
         correlation: CorrelationId,
         message: Message,
-        gate: &mut dyn Gate,
+        gate: &dyn Gate,
     ) -> Result<Verdict> {
         match message {
             Message::Open(open) => return self.opened(now, open, gate),

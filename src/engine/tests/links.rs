@@ -6,10 +6,11 @@ use crate::error::ErrorKind;
 use crate::wire::ErrorCode;
 
 fn delivered(net: &Net, host: usize, ticket: Ticket) -> Option<Result<(), ErrorKind>> {
-    match net.reply(host, ticket)? {
-        Reply::Delivered(result) => Some(result.as_ref().map(|()| ()).map_err(Error::kind)),
-        other => panic!("not the answer to a wait: {other:?}"),
-    }
+    let reply = net.reply(host, ticket)?;
+    let Reply::Delivered(result) = reply else {
+        panic!("not the answer to a wait: {reply:?}");
+    };
+    Some(result.as_ref().copied().map_err(Error::kind))
 }
 
 fn wait_for(net: &mut Net, host: usize, target: Target) -> Ticket {

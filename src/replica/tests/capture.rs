@@ -74,10 +74,8 @@ fn of_writes_captured_together_all_count_or_none() {
         "no number is used up"
     );
     assert_eq!(stored(&store, &second).changes(), 0);
-    assert_eq!(
-        replica.collections(first.space).unwrap(),
-        [first.collection.clone()]
-    );
+    let names = replica.collections(first.space).unwrap();
+    assert_eq!(names, std::slice::from_ref(&first.collection));
     // The collection that was named first in what was given up is stored when it is really new.
     replica.capture(&[write(&second, sound)], CAUSE).unwrap();
     replica.commit(Durability::Immediate).unwrap();
@@ -109,7 +107,7 @@ fn a_capture_that_is_given_up_leaves_a_view_behind_that_was_behind() {
     let skips = write(&key, writer.history(3).remove(2));
     replica.capture(&[sound, skips], CAUSE).unwrap_err();
     let commit = replica.commit(Durability::Immediate).unwrap();
-    assert_eq!(commit.stale, [key.clone()]);
+    assert_eq!(commit.stale, std::slice::from_ref(&key));
     assert_eq!(replica.stale().unwrap(), [key]);
     assert!(commit.shown.is_empty());
 }

@@ -12,7 +12,7 @@ fn a_handshake_that_takes_too_long_is_given_up() {
         side.session.poll_timeout(),
         Some(START + limits::HANDSHAKE_TIMEOUT)
     );
-    side.wait(limits::HANDSHAKE_TIMEOUT - SECOND);
+    side.wait(limits::HANDSHAKE_TIMEOUT.saturating_sub(SECOND));
     assert!(side.closed.is_none());
     side.wait(SECOND);
     assert_eq!(side.fault(), Some(ErrorCode::HandshakeTimeout));
@@ -22,7 +22,7 @@ fn a_handshake_that_takes_too_long_is_given_up() {
 fn a_silent_peer_is_pinged_and_then_left() {
     let mut side = talking();
     side.said();
-    side.wait(limits::PING_AFTER - SECOND);
+    side.wait(limits::PING_AFTER.saturating_sub(SECOND));
     let pings = |side: &mut Side| {
         let said = side.said();
         said.iter()
@@ -36,7 +36,7 @@ fn a_silent_peer_is_pinged_and_then_left() {
     assert_eq!(pings(&mut side), 0, "one is under way");
     // Whatever is heard shows that the peer is there.
     side.told(&Message::Pong { token: 0 });
-    side.wait(limits::IDLE_TIMEOUT - SECOND);
+    side.wait(limits::IDLE_TIMEOUT.saturating_sub(SECOND));
     assert!(side.closed.is_none());
     side.wait(SECOND);
     let reason = ByeReason::Idle;

@@ -185,9 +185,11 @@ fn who_sends_more_than_was_granted_is_over_credit() {
         side.told(&half);
     }
     assert_eq!((side.gate.delivered, side.closed.is_some()), (20, false));
-    let granted = side.said().into_iter().map(|it| match it {
-        Message::Credit { live, bulk } => live + bulk,
-        _ => 0,
+    let granted = side.said().into_iter().map(|it| {
+        let Message::Credit { live, bulk } = it else {
+            return 0;
+        };
+        live + bulk
     });
     assert!(granted.sum::<u64>() >= 20 * limits::CREDIT_LIVE_BYTES / 2);
 }
