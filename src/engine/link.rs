@@ -219,14 +219,40 @@ impl Engine {
     }
 
     pub(super) fn lost(&mut self, now: Now, id: LinkId, reason: &str) {
+        let session = self.links.get_mut(&id).map(|it| &mut it.session);
+        // What the peer said before it hung up still counts, above all a refusal for good.
+        for fact in session.map(Session::take_facts).unwrap_or_default() {
+            self.act(now, id, fact);
+        }
         self.forget(now, id, reason, None);
     }
 
     /// A link is over. `failed` tells the dialer that it was an error, and whether for good.
     fn forget(&mut self, now: Now, id: LinkId, reason: &str, failed: Option<bool>) {
-        let Some(mut link) = self.links.remove(&id) else {
+        let link = self.let_go(now, id, reason);
+        let Some((peer, attempt)) = link.and_then(|it| it.dialled) else {
             return;
         };
+        let reason = reason.to_owned();
+        let event = match failed {
+            Some(permanent) => PeerEvent::Failed {
+                peer,
+                attempt,
+                permanent,
+                reason,
+            },
+            None => PeerEvent::Lost {
+                peer,
+                attempt,
+                reason,
+            },
+        };
+        self.dialer.handle(now.instant, event);
+    }
+
+    /// Takes a link out, and keeps the cursors that moved over it.
+    pub(super) fn let_go(&mut self, now: Now, id: LinkId, reason: &str) -> Option<Link> {
+        let mut link = self.links.remove(&id)?;
         self.runnable.remove(&id);
         metrics::gauge!(names::LINKS_OPEN).decrement(1);
         tracing::info!(address = link.address, reason, "a link ends");
@@ -246,23 +272,7 @@ impl Engine {
                     .handle(now.instant, PeerEvent::Unlinked { replica });
             }
         }
-        if let Some((peer, attempt)) = link.dialled {
-            let reason = reason.to_owned();
-            let event = match failed {
-                Some(permanent) => PeerEvent::Failed {
-                    peer,
-                    attempt,
-                    permanent,
-                    reason,
-                },
-                None => PeerEvent::Lost {
-                    peer,
-                    attempt,
-                    reason,
-                },
-            };
-            self.dialer.handle(now.instant, event);
-        }
+        Some(link)
     }
 
     /// Says goodbye to everybody once they have what is here, or in a while anyway.

@@ -27,7 +27,7 @@ impl Engine {
         self.sync(now);
         self.settle(now);
         while self.ready.is_empty() && self.speak(now) {}
-        self.dial();
+        self.dial(now);
         if self.ready.is_empty() {
             self.finish();
         }
@@ -223,7 +223,7 @@ impl Engine {
         true
     }
 
-    fn act(&mut self, now: Now, link: LinkId, output: Output) {
+    pub(super) fn act(&mut self, now: Now, link: LinkId, output: Output) {
         match output {
             Output::Send(frame) => self.ready.push_back(Effect::Send { link, frame }),
             Output::Established { replica, store } => {
@@ -262,7 +262,7 @@ impl Engine {
         self.waiters = rest;
     }
 
-    fn dial(&mut self) {
+    fn dial(&mut self, now: Now) {
         while let Some(effect) = self.dialer.poll() {
             match effect {
                 PeerEffect::Dial {
@@ -287,7 +287,7 @@ impl Engine {
                         .find(|(_, it)| it.dialled.as_ref() == Some(&made));
                     match link.map(|(id, _)| *id) {
                         Some(id) => {
-                            self.links.remove(&id);
+                            self.let_go(now, id, "hung up");
                             self.ready.push_back(Effect::Close(id));
                         }
                         None => self.ready.push_back(Effect::CancelDial { peer, attempt }),

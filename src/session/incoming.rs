@@ -27,7 +27,9 @@ impl Session {
                 Phase::Handshake(handshake) => handshake
                     .greet(&self.config, hello, &bytes)
                     .map(|answer| self.send(&answer)),
-                Phase::Talking(_) | Phase::Ended => fault(ErrorCode::OutOfOrder, "greeted again"),
+                Phase::Talking(_) | Phase::Ended(_) => {
+                    fault(ErrorCode::OutOfOrder, "greeted again")
+                }
             }),
             InboundBody::Other(Message::Auth { signature }) => self.begin(now, &signature, gate),
             InboundBody::Other(message @ (Message::Bye { .. } | Message::Error { .. })) => {
@@ -94,7 +96,7 @@ impl Session {
     fn begin(&mut self, now: Instant, signature: &[u8; 64], gate: &dyn Gate) -> Result<Verdict> {
         let proved = match &self.phase {
             Phase::Handshake(handshake) => Handshake::prove(handshake, &self.config, signature),
-            Phase::Talking(_) | Phase::Ended => fault(ErrorCode::OutOfOrder, "proved twice"),
+            Phase::Talking(_) | Phase::Ended(_) => fault(ErrorCode::OutOfOrder, "proved twice"),
         };
         let (peer, live, bulk) = match proved {
             Ok(proved) => proved,

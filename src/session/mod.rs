@@ -156,8 +156,8 @@ enum Phase {
     Handshake(Handshake),
     /// Talking.
     Talking(Peer),
-    /// Over; what is queued is still sent.
-    Ended,
+    /// Over, with whom it was; what is queued is still sent.
+    Ended(Option<Peer>),
 }
 
 /// Who is at the other end.
@@ -208,7 +208,7 @@ impl Session {
     pub const fn peer(&self) -> Option<(ReplicaId, StoreId)> {
         match &self.phase {
             Phase::Talking(peer) => Some((peer.replica, peer.store)),
-            Phase::Handshake(_) | Phase::Ended => None,
+            Phase::Handshake(_) | Phase::Ended(_) => None,
         }
     }
 
@@ -227,7 +227,7 @@ impl Session {
     /// # Errors
     /// When the store can't be read. What the peer does wrong is not an error but ends the session.
     pub fn handle(&mut self, now: Instant, input: Input, gate: &mut dyn Gate) -> Result<()> {
-        if matches!(self.phase, Phase::Ended) {
+        if matches!(self.phase, Phase::Ended(_)) {
             return Ok(());
         }
         let verdict = match input {
@@ -283,7 +283,7 @@ impl Session {
                 let spaces = self.spaces.values().filter_map(SpaceLink::poll_timeout);
                 spaces.chain([idle, ping]).min()
             }
-            Phase::Ended => None,
+            Phase::Ended(_) => None,
         }
     }
 
@@ -300,6 +300,14 @@ impl Session {
         Ok(self.queue.pop_front())
     }
 
+    /// What became known and nobody has heard of yet, without the frames: for a link that is lost in
+    /// the moment in which the peer's last words come in.
+    pub fn take_facts(&mut self) -> Vec<Output> {
+        let mut queued = Vec::from(std::mem::take(&mut self.queue));
+        queued.retain(|it| !matches!(it, Output::Send(_)));
+        queued
+    }
+
     /// Whether cursors moved that are not written yet.
     pub fn has_unsaved(&self) -> bool {
         self.spaces.values().any(SpaceLink::is_unsaved)
@@ -307,7 +315,8 @@ impl Session {
 
     /// Writes moved cursors into the next commit.
     pub fn save(&mut self, wall: WallTime, gate: &mut dyn Gate) {
-        let Phase::Talking(peer) = self.phase else {
+        // Also when it is over: what the peer acknowledged before still holds.
+        let (Phase::Talking(peer) | Phase::Ended(Some(peer))) = self.phase else {
             return;
         };
         for link in self.spaces.values_mut() {
@@ -341,7 +350,10 @@ impl Session {
 
     fn end(&mut self, why: Closed) {
         self.queue.push_back(Output::Close(why));
-        self.phase = Phase::Ended;
+        self.phase = Phase::Ended(match &self.phase {
+            Phase::Talking(peer) => Some(*peer),
+            Phase::Handshake(_) | Phase::Ended(_) => None,
+        });
     }
 }
 
