@@ -3,6 +3,8 @@
 use super::*;
 use crate::engine::Target;
 use crate::error::ErrorKind;
+use crate::id::Lsn;
+use crate::peer::{PeerEvent, PeerState};
 use crate::wire::ErrorCode;
 
 fn delivered(net: &Net, host: usize, ticket: Ticket) -> Option<Result<(), ErrorKind>> {
@@ -143,4 +145,43 @@ fn a_link_that_sends_what_is_no_message_ends_alone() {
     net.run();
     assert_eq!(net.hosts[2].heads(), net.hosts[0].heads());
     assert!(net.hosts[1].heads().is_empty());
+}
+
+/// Host 0 dials `somewhere`, and host 1 is there.
+fn dial(net: &mut Net) {
+    let peer = "somewhere".into();
+    let added = PeerEvent::Added {
+        peer,
+        expects: None,
+    };
+    net.tell(0, Event::Peer(added));
+    net.run();
+    net.join(0, 1);
+    net.run();
+}
+
+#[test]
+fn a_refusal_is_heard_although_the_link_ends_in_the_same_moment() {
+    let nobody = Admission::Only(std::collections::BTreeSet::new());
+    let hub = Host::admitting(1, Durability::Immediate, nobody);
+    let mut net = Net::with([Host::new(0, Durability::Immediate), hub]);
+    dial(&mut net);
+    let status = net.hosts[0].engine.status(net.now);
+    assert_eq!(status.peers[0].state, PeerState::Refused);
+    assert_eq!(net.open(0), []);
+}
+
+#[test]
+fn hanging_up_keeps_what_was_acknowledged_and_forgets_the_link() {
+    let mut net = Net::of(2);
+    dial(&mut net);
+    net.edit(0, 1);
+    net.run();
+    let peer = "somewhere".into();
+    net.tell(0, Event::Peer(PeerEvent::Removed { peer }));
+    net.run();
+    assert_eq!((net.open(0), net.open(1)), (vec![], vec![]));
+    let store = net.hosts[1].engine.store_id();
+    let kept = net.hosts[0].engine.replica().cursor(store, key().space);
+    assert_eq!(kept.unwrap().map(|it| it.acked), Some(Lsn(1)));
 }

@@ -42,12 +42,16 @@ struct Host {
 
 impl Host {
     fn new(number: u64, durability: Durability) -> Self {
+        Self::admitting(number, durability, Admission::Anyone)
+    }
+
+    fn admitting(number: u64, durability: Durability, replicas: Admission) -> Self {
         let store = Arc::new(FaultStore::new(MemoryStore::new()));
         let mut entropy = Entropy::from_number(number);
         let config = Config {
             identity: Some(Arc::new(Identity::generate(&mut entropy))),
             policy: Arc::new(Policy {
-                replicas: Admission::Anyone,
+                replicas,
                 spaces: Spaces::Any,
             }),
             spaces: vec![(key().space, Wanted::All)],
