@@ -61,8 +61,8 @@ pub(super) const CASES: &[Case] = &[
         record: PAGE,
         field: "body",
         laptop: "attempts -> tries",
-        phone: "civil -> everyday",
-        right: &["tries to record the history and predicted future of everyday"],
+        phone: "history -> past",
+        right: &["tries to record the past"],
     },
     Case {
         record: "Africa/Nairobi",
@@ -90,7 +90,7 @@ impl Case {
         let id = RecordId::named(self.record);
         if self.record == PAGE {
             let page = device.pages.get(id).await?;
-            return Ok(page.map_or_else(deleted, |it| edited_line(&it)));
+            return Ok(page.map_or_else(deleted, |it| edited_words(&it)));
         }
         let zone = device.zones.get(id).await?;
         Ok(zone.map_or_else(deleted, |it| match self.field {
@@ -106,12 +106,11 @@ fn deleted() -> String {
     "deleted".to_owned()
 }
 
-/// The part of the text that both have edited.
-fn edited_line(page: &Page) -> String {
-    let mut lines = page.body.as_str().lines();
-    let line = lines.find(|it| it.starts_with("The tz database "));
-    let line = line.and_then(|it| it.strip_prefix("The tz database "));
-    line.unwrap_or_default().to_owned()
+/// The part of a sentence that both have edited.
+fn edited_words(page: &Page) -> String {
+    let after = page.body.as_str().split_once("The tz database ");
+    let words = after.and_then(|(_, rest)| rest.split_once(" and predicted"));
+    words.map_or_else(String::new, |(words, _)| words.to_owned())
 }
 
 /// The records that are edited, with their collections.
@@ -170,7 +169,7 @@ pub(super) async fn on_phone(phone: &Device) -> Result<(), Failure> {
     let page = RecordId::named(PAGE);
     phone
         .pages
-        .update(page, |it| data::replace(&mut it.body, "civil", "everyday"))
+        .update(page, |it| data::replace(&mut it.body, "history", "past"))
         .await?;
     Ok(())
 }
