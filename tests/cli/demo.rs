@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::command::{Folder, command, over, run};
+use crate::command::{Folder, Running, command, over, run};
 
 #[test]
 fn the_demo_converges_and_says_so() {
@@ -43,10 +43,19 @@ fn nothing_is_left_behind() {
     let folder = Folder::new();
     let temporary = folder.file("tmp");
     std::fs::create_dir(&temporary).expect("a folder");
+    let left = || std::fs::read_dir(&temporary).expect("readable").count();
     let output = command(&["demo", "--json"])
         .env("TMPDIR", &temporary)
         .output();
     assert!(output.expect("it runs").status.success());
-    let left = std::fs::read_dir(&temporary).expect("readable").count();
-    assert_eq!(left, 0);
+    assert_eq!(left(), 0);
+
+    // Nor when it is stopped halfway.
+    let mut demo = command(&["demo"]);
+    let mut stopped = Running::spawn(demo.env("TMPDIR", &temporary));
+    let begun = (0..10).any(|_| stopped.line().contains("gives all of it"));
+    assert!(begun, "it says what it does");
+    stopped.signal("TERM");
+    stopped.end();
+    assert_eq!(left(), 0);
 }

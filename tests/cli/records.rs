@@ -147,3 +147,18 @@ fn completions_are_printed_for_each_shell() {
         assert_eq!(object["shell"], shell);
     }
 }
+
+#[test]
+fn the_readme_names_every_command() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(path).expect("readable");
+    let help = run(&["--help"]).ok();
+    let (_, commands) = help.split_once("Commands:\n").expect("commands");
+    let commands = commands.lines().take_while(|it| !it.is_empty());
+    for name in commands.filter_map(|it| it.split_whitespace().next()) {
+        assert!(
+            name == "help" || readme.contains(&format!("`{name}`")),
+            "{name}"
+        );
+    }
+}
