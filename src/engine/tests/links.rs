@@ -40,7 +40,7 @@ fn a_change_goes_to_everybody_but_the_one_it_came_from() {
         assert_eq!(net.changes(host, 0), 0, "an echo from {host}");
     }
     let lsn = net.hosts[1].engine.replica().lsn(key().space).unwrap();
-    assert_eq!(lsn, crate::id::Lsn(2), "a duplicate is numbered");
+    assert_eq!(lsn, Lsn(2), "a duplicate is numbered");
 }
 
 #[test]
