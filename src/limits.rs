@@ -255,6 +255,9 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that moved cursors wait for a commit to go along with.
 pub const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
+/// Least time between two updates of the gauges that show how a replica stands.
+pub const REPORT_EVERY: Duration = Duration::from_secs(1);
+
 /// Time without a write after which the store is settled: made fast to open should the process be
 /// killed.
 pub const SETTLE_AFTER: Duration = Duration::from_secs(1);

@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// How far a peer has acknowledged, by its session or, without one, by its cursor.
-    fn acked_by(&self, (_, store): (ReplicaId, StoreId), space: SpaceId) -> Result<Lsn> {
+    pub(super) fn acked_by(&self, (_, store): (ReplicaId, StoreId), space: SpaceId) -> Result<Lsn> {
         let link = self.by_store.get(&store).and_then(|it| self.links.get(it));
         let live = link.and_then(|it| it.session.status().find(|it| it.space == space));
         let stored = self.replica.cursor(store, space)?.unwrap_or_default().acked;

@@ -8,6 +8,7 @@
 mod delivery;
 mod gate;
 mod link;
+mod report;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -231,6 +232,8 @@ pub struct Engine {
     unsaved: Option<Instant>,
     /// When something was first committed that is not synced yet.
     unsynced: Option<Instant>,
+    /// When the gauges are to be set.
+    report_at: Option<Instant>,
     /// When the store is to be settled, unless something is written before.
     unsettled: Option<Instant>,
     stopping: Option<Instant>,
@@ -265,6 +268,7 @@ impl Engine {
             behind: BTreeSet::new(),
             unsaved: None,
             unsynced: None,
+            report_at: None,
             unsettled: None,
             stopping: None,
             stopped: false,
@@ -292,6 +296,9 @@ impl Engine {
     /// Tells the engine what happened.
     pub fn handle(&mut self, now: Now, event: Event) {
         let _scope = crate::doc::replicating();
+        if !matches!(event, Event::Timer) {
+            self.note_activity(now);
+        }
         match event {
             Event::Capture {
                 ticket,
@@ -399,6 +406,11 @@ impl Engine {
             self.projecting.insert(key.clone());
             self.ready.push_back(Effect::Project(key));
         }
+    }
+
+    /// Views that are not up to date.
+    fn views_behind(&self) -> usize {
+        self.projecting.len() + self.behind.len()
     }
 
     fn reply(&mut self, ticket: Ticket, reply: Reply) {

@@ -132,7 +132,7 @@ impl Engine {
                 .collect(),
             quarantine: self.replica.quarantine_size(),
             store_bytes: self.replica.store().size_bytes(),
-            views_behind: self.projecting.len() + self.behind.len(),
+            views_behind: self.views_behind(),
             read_only: self.replica.has_failed(),
         }
     }

@@ -26,6 +26,7 @@ impl Engine {
         self.flush(now);
         self.sync(now);
         self.settle(now);
+        self.report(now);
         while self.ready.is_empty() && self.speak(now) {}
         self.dial(now);
         if self.ready.is_empty() {
@@ -47,6 +48,7 @@ impl Engine {
             self.unsaved,
             self.unsynced,
             self.unsettled,
+            self.report_at,
             self.stopping,
             self.dialer.poll_timeout(),
         ];
@@ -100,8 +102,6 @@ impl Engine {
         let local = commit.committed.iter().filter(|it| it.origin == own);
         metrics::counter!(names::LOCAL_CHANGES)
             .increment(local.map(|it| u64::from(it.changes)).sum());
-        let quarantine = self.replica.quarantine_size().entries;
-        metrics::gauge!(names::QUARANTINE_ENTRIES).set(as_f64(quarantine));
         for change in &commit.committed {
             tracing::debug!(
                 correlation = %change.correlation, record = %change.key, lsn = %change.lsn,
@@ -271,7 +271,8 @@ impl Engine {
                     expects,
                 } => {
                     if attempt > 1 {
-                        metrics::counter!(names::RECONNECTS).increment(1);
+                        let to = peer.as_str().to_owned();
+                        metrics::counter!(names::RECONNECTS, names::label::PEER => to).increment(1);
                     }
                     self.ready.push_back(Effect::Dial {
                         peer,

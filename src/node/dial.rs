@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::link;
 use super::shared::Shared;
@@ -12,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ReplicaId;
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
+use crate::telemetry::names;
 use crate::transport::{Connection, Connector, Listener, TransportError};
 
 /// The connector for an address.
@@ -31,6 +33,7 @@ pub(super) fn dial(
 ) -> AbortHandle {
     let tasks = &shared.tasks;
     let shared = Arc::clone(shared);
+    let span = tracing::debug_span!(names::span::DIAL, peer = peer.as_str(), attempt);
     let task = async move {
         match open(&shared, &peer).await {
             Ok(connection) => {
@@ -57,7 +60,7 @@ pub(super) fn dial(
             }
         }
     };
-    tasks.spawn(task)
+    tasks.spawn(task.instrument(span))
 }
 
 async fn open(shared: &Shared, peer: &PeerAddress) -> Result<Connection, (bool, String)> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use super::driver::Message;
 use super::shared::Shared;
@@ -85,13 +86,16 @@ pub(super) async fn run(shared: Arc<Shared>, link: LinkId, connection: Connectio
     {
         return;
     }
+    let address = connection.peer_address().to_owned();
     let (source, sink) = connection.split();
+    let span = tracing::debug_span!(names::span::LINK, link = link.0, address);
     let both = async {
         tokio::join!(
             read(&shared, link, source, trusted),
             write(&shared, link, sink, commands)
         )
     };
+    let both = both.instrument(span);
     let out_of_time = async {
         drop(closing.await);
         sleep(CLOSE_WITHIN).await;

@@ -36,20 +36,19 @@ pub struct Metric {
 
 /// The labels of metrics.
 pub mod label {
-    /// A peer's replica id.
+    /// A peer's replica id; its address where it is about dialling.
     pub const PEER: &str = "peer";
     /// The stable name of a refusal or violation.
     pub const CODE: &str = "code";
-    /// Why a document was loaded: `edit`, `view`, `import`, `compact`.
+    /// Why a document was loaded: `edit` or `view`.
     pub const CAUSE: &str = "cause";
 }
 
-/// The names of tracing spans.
+/// The names of tracing spans. What is about a change carries its id as the field `correlation`,
+/// from its capture through frames and hubs to where it is applied: the one to search for.
 pub mod span {
     /// A local write, from the call to its commit.
     pub const CAPTURE: &str = "capture";
-    /// One turn of the engine: what was drained, applied and emitted.
-    pub const TURN: &str = "turn";
     /// Changes from a peer, from the frame to the batch.
     pub const APPLY: &str = "apply";
     /// One atomic write to the store.
@@ -60,27 +59,6 @@ pub mod span {
     pub const DIAL: &str = "dial";
     /// A view brought up to its record's heads.
     pub const PROJECT: &str = "project";
-}
-
-/// The fields of tracing spans and events.
-pub mod field {
-    /// The id that follows a change from its capture through frames and hubs to its
-    /// acknowledgement; the one to search for.
-    pub const CORRELATION: &str = "correlation";
-    /// A peer's replica id, or its address as long as that is unknown.
-    pub const PEER: &str = "peer";
-    /// A space.
-    pub const SPACE: &str = "space";
-    /// A collection.
-    pub const COLLECTION: &str = "collection";
-    /// A record.
-    pub const RECORD: &str = "record";
-    /// A position in the log of a space.
-    pub const LSN: &str = "lsn";
-    /// How many changes.
-    pub const CHANGES: &str = "changes";
-    /// How many bytes.
-    pub const BYTES: &str = "bytes";
 }
 
 macro_rules! metrics {
@@ -108,13 +86,11 @@ metrics! {
         "Atomic writes to the store.";
     FSYNCS = "syncline_fsyncs_total" Counter Count []
         "Writes that waited for the disk; fewer than local writes, since writers share them.";
-    COMMIT_SECONDS = "syncline_commit_seconds" Histogram Seconds []
-        "Time of one atomic write, disk included.";
     LOCAL_CHANGES = "syncline_local_changes_total" Counter Count []
         "Changes made here and committed.";
-    APPLIED_CHANGES = "syncline_applied_changes_total" Counter Count [PEER]
-        "Changes of others committed here, by the peer they came from.";
-    DUPLICATE_CHANGES = "syncline_duplicate_changes_total" Counter Count [PEER]
+    APPLIED_CHANGES = "syncline_applied_changes_total" Counter Count []
+        "Changes of others committed here.";
+    DUPLICATE_CHANGES = "syncline_duplicate_changes_total" Counter Count []
         "Changes that came though they were here already.";
     QUARANTINE_ENTRIES = "syncline_quarantine_entries" Gauge Count []
         "Changes that could not be applied and are kept with their reason.";
@@ -146,8 +122,6 @@ metrics! {
         "Views brought up to their record's heads.";
     VIEWS_STALE = "syncline_views_stale" Gauge Count []
         "Records whose view is behind their heads.";
-    PROPAGATION_SECONDS = "syncline_propagation_seconds" Histogram Seconds [PEER]
-        "Time from a local commit to a peer's acknowledgement that it is durable there.";
 }
 
 /// Tells the installed recorder what the metrics mean. Call it once the recorder is installed.

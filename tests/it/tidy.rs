@@ -101,6 +101,29 @@ fn the_source_is_tidy() {
 }
 
 #[test]
+fn every_metric_and_span_is_used() {
+    let names = source().join("telemetry/names.rs");
+    let names = fs::read_to_string(names).expect("source files are readable");
+    let constants = names.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("pub const ").unwrap_or(line);
+        let name = line.split([' ', ':']).next()?;
+        let is_name = name.len() > 2 && name.chars().all(|it| it.is_ascii_uppercase() || it == '_');
+        is_name.then(|| name.to_owned())
+    });
+    let files = rust_files(&source());
+    let elsewhere = files.iter().filter(|it| !it.ends_with("names.rs"));
+    let texts: Vec<_> = elsewhere
+        .map(|it| fs::read_to_string(it).expect("source files are readable"))
+        .collect();
+    let used = |name: &str| texts.iter().any(|it| it.contains(&format!("::{name}")));
+    let unused: Vec<_> = constants
+        .filter(|it| it != "METRICS" && !used(it))
+        .collect();
+    assert!(unused.is_empty(), "nothing reports {unused:?}");
+}
+
+#[test]
 fn imports_point_inwards() {
     for (index, (name, _, imports)) in MODULES.iter().enumerate() {
         for import in imports.split_whitespace() {
