@@ -2,6 +2,7 @@
 
 mod apply;
 mod capture;
+mod layout;
 
 use std::sync::Arc;
 
