@@ -20,7 +20,7 @@ const ACKS_MIN: u64 = 5;
 const ACKS_MORE: u64 = 40;
 
 /// Lines that are under way at any time.
-const WINDOW: usize = 8;
+const WINDOW: usize = 64;
 
 /// The acknowledged records: by id, the round and number they were written with.
 type Acknowledged = BTreeMap<String, (u64, u64)>;
@@ -34,6 +34,7 @@ fn acknowledged_writes_survive_fifty_kills_and_reach_the_others() {
     let (device, hub_store) = (folder.file("device.redb"), folder.file("hub.redb"));
     let other = folder.file("other.redb");
     let mut acknowledged = Acknowledged::new();
+    let mut cut_short = 0;
     for round in 0..ROUNDS {
         let acks = ACKS_MIN + round * 13 % ACKS_MORE;
         let (mut hub, url) = Running::hub(&hub_store);
@@ -43,9 +44,9 @@ fn acknowledged_writes_survive_fifty_kills_and_reach_the_others() {
             // The hub dies while it is written to; writing goes on without it.
             hub.kill();
             writer.write_until(acks, &mut acknowledged);
-            writer.kill(&mut acknowledged);
+            cut_short += writer.kill(&mut acknowledged);
         } else {
-            writer.kill(&mut acknowledged);
+            cut_short += writer.kill(&mut acknowledged);
             hub.kill();
         }
         // Before a peer can heal anything, the device's own file holds all of it.
@@ -58,6 +59,7 @@ fn acknowledged_writes_survive_fifty_kills_and_reach_the_others() {
             assert_hub_keeps(&hub_store, &device, &other, &acknowledged);
         }
     }
+    assert!(cut_short > 0, "there was no load while they were killed");
     let (_hub, url) = Running::hub(&hub_store);
     let digests = [&device, &other].map(|it| over(it, &["sync", &url]).json()["digest"].clone());
     assert_holds(&other, &acknowledged, "another device at the end");
@@ -147,14 +149,19 @@ impl Writer {
         acknowledged.insert(id, (self.round, n));
     }
 
-    /// Kills it; what it had printed by then counts as acknowledged.
-    fn kill(mut self, acknowledged: &mut Acknowledged) {
-        assert!(!self.unanswered.is_empty(), "killed while it writes");
+    /// Kills it, a moment later in each round; what it had printed by then counts as acknowledged.
+    /// Returns how many writes were cut short.
+    fn kill(mut self, acknowledged: &mut Acknowledged) -> usize {
+        let moment = Duration::from_micros(self.round * 397 % 4_000);
+        if let Ok(ack) = self.acks.recv_timeout(moment) {
+            self.take(&ack, acknowledged);
+        }
         self.process.kill();
         while let Ok(ack) = self.acks.recv() {
             self.take(&ack, acknowledged);
         }
         self.reader.join().expect("the reader ends with its pipe");
+        self.unanswered.len()
     }
 }
 
