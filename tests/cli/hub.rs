@@ -158,3 +158,45 @@ fn a_watcher_sees_changes_of_others() {
     assert_eq!(deleted["record"], Json::Null);
     assert_eq!(watch.end(), 0);
 }
+
+#[test]
+fn a_hub_of_one_space_refuses_others() {
+    let folder = Folder::new();
+    let store = folder.file("hub.redb");
+    let mut hub = Running::start(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--full",
+        "--space",
+        "team",
+        "--store",
+        store.to_str().expect("UTF-8"),
+    ]);
+    let line = hub.line();
+    let url = line.strip_prefix("listening on ").expect("an address");
+    let a = folder.file("a.redb");
+    over(&a, &["put", "tasks", "x", r#"{"n": 1}"#, "--space", "team"]).json();
+    over(&a, &["put", "tasks", "x", r#"{"n": 2}"#, "--space", "home"]).json();
+    over(&a, &["sync", url, "--space", "team"]).json();
+    for space in ["home", "empty"] {
+        over(&a, &["sync", url, "--space", space]).failed(6, "refused");
+    }
+    hub.signal("TERM");
+    assert_eq!(hub.end(), 0);
+    let held = over(&store, &["get", "tasks", "x", "--space", "team"]).json();
+    assert_eq!(held["record"], json!({"n": 1}));
+}
+
+#[test]
+fn what_a_hub_relayed_can_be_read_when_it_is_a_device() {
+    let folder = Folder::new();
+    let store = folder.file("hub.redb");
+    let (mut hub, url) = Running::hub(&store);
+    let a = folder.file("a.redb");
+    over(&a, &["put", "tasks", "x", r#"{"n": 1}"#]).json();
+    over(&a, &["sync", &url]).json();
+    hub.signal("TERM");
+    hub.end();
+    assert_eq!(over(&store, &["ls", "tasks"]).json()["count"], 1);
+}

@@ -57,7 +57,11 @@ pub(crate) async fn sync(args: SyncArgs, space: SpaceId, out: Output) -> Result<
 /// Waits until the node and all it is linked to hold the same. `url` is what it was told to dial.
 pub(crate) async fn in_step(node: &Node, url: &str, timeout: Duration) -> Result<(), Failure> {
     tokio::select! {
-        synced = node.synced() => Ok(synced?),
+        synced = node.synced() => {
+            synced?;
+            // Where one side does not open the space there is nothing to be out of step with.
+            refusal(&node.status().await?, node.space()).map_or(Ok(()), Err)
+        }
         refused = refused(node) => refused,
         () = tokio::time::sleep(timeout) => Err(late(&node.status().await?, url, timeout)),
     }
@@ -67,25 +71,29 @@ pub(crate) async fn in_step(node: &Node, url: &str, timeout: Duration) -> Result
 async fn refused(node: &Node) -> Result<(), Failure> {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let status = node.status().await?;
-        let peer = status
-            .peers
-            .iter()
-            .find(|it| it.state == PeerState::Refused);
-        if let Some(peer) = peer {
-            let why = peer.last_error.as_deref().unwrap_or("no reason given");
-            return Err(Failure::refused(format!("{}: {why}", peer.address)));
-        }
-        let spaces = status.links.iter().flat_map(|it| &it.spaces);
-        let refusal = spaces
-            .filter(|(it, _)| it.space == node.space())
-            .find_map(|(it, _)| it.refused);
-        if let Some(code) = refusal {
-            return Err(Failure::refused(format!(
-                "the other side does not open the space ({code:?}); check --space and its --admit"
-            )));
+        if let Some(refusal) = refusal(&node.status().await?, node.space()) {
+            return Err(refusal);
         }
     }
+}
+
+fn refusal(status: &Status, space: SpaceId) -> Option<Failure> {
+    let peer = status
+        .peers
+        .iter()
+        .find(|it| it.state == PeerState::Refused);
+    if let Some(peer) = peer {
+        let why = peer.last_error.as_deref().unwrap_or("no reason given");
+        return Some(Failure::refused(format!("{}: {why}", peer.address)));
+    }
+    let spaces = status.links.iter().flat_map(|it| &it.spaces);
+    let code = spaces
+        .filter(|(it, _)| it.space == space)
+        .find_map(|(it, _)| it.refused)?;
+    let why = code.name();
+    Some(Failure::refused(format!(
+        "the other side does not open the space ({why}); check --space, and what it serves"
+    )))
 }
 
 fn late(status: &Status, url: &str, timeout: Duration) -> Failure {
