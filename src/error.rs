@@ -140,8 +140,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         match &self.0.source {
-            // The alternate form shows the whole chain in one line.
-            Some(source) if f.alternate() => write!(f, ": {source}"),
+            // The alternate form shows the cause in the same line, unless the message says it.
+            Some(source) if f.alternate() => {
+                let cause = source.to_string();
+                if self.0.message.contains(&cause) {
+                    return Ok(());
+                }
+                write!(f, ": {cause}")
+            }
             _ => Ok(()),
         }
     }
