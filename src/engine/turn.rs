@@ -93,7 +93,9 @@ impl Engine {
     fn committed(&mut self, now: Now, commit: Commit) {
         metrics::counter!(names::COMMITS).increment(1);
         self.unsettled = Some(now.instant + limits::SETTLE_AFTER);
-        if self.config.durability == Durability::Relaxed {
+        if commit.derived {
+            // Nothing that anybody waits for on disk.
+        } else if self.config.durability == Durability::Relaxed {
             self.unsynced = self.unsynced.or(Some(now.instant + limits::SYNC_AFTER));
         } else {
             metrics::counter!(names::FSYNCS).increment(1);

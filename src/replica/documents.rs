@@ -63,7 +63,7 @@ impl Loaded {
         let Some((slot, header)) = find(rows, key)? else {
             return Ok(());
         };
-        if header.changes == self.changes {
+        if header.changes <= self.changes {
             return Ok(());
         }
         let nodes = rows.nodes(slot, self.changes, &header)?;

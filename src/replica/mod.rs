@@ -71,6 +71,9 @@ pub struct Commit {
     pub shown: Vec<ShownView>,
     /// Records whose view is behind now.
     pub stale: Vec<RecordKey>,
+    /// There was nothing in it but what can be made again from the rest: views, and what is known
+    /// of peers. It did not wait for the disk.
+    pub derived: bool,
 }
 
 /// Entries and bytes in quarantine.
@@ -189,7 +192,9 @@ impl Replica {
         self.quarantine
     }
 
-    /// Commits everything since the last commit in one transaction.
+    /// Commits everything since the last commit in one transaction. Where all of it is derived
+    /// ([`Commit::derived`]) `durability` does not matter: it is visible, and on disk with the next
+    /// commit that is not.
     ///
     /// # Errors
     /// When the store could not write. Nothing of the batch is visible then, and the replica
@@ -198,6 +203,12 @@ impl Replica {
         self.check_writable()?;
         let batch = std::mem::take(&mut self.batch);
         let mut pending = std::mem::take(&mut self.pending);
+        pending.derived = batch.tables().all(|(table, _)| is_derived(table));
+        let durability = if pending.derived {
+            Durability::Relaxed
+        } else {
+            durability
+        };
         if let Err(error) = self.store.commit(&batch, durability) {
             self.failed = true;
             self.forget();
@@ -394,6 +405,23 @@ impl Replica {
             .u64(self.quarantine.bytes);
         self.batch
             .put(Table::Meta, QUARANTINE.to_vec(), writer.finish());
+    }
+}
+
+/// Whether the rows of a table can be lost in a crash without losing anything: views are made
+/// again, and a peer tells again how far it is. Any later commit that waits for the disk keeps them.
+const fn is_derived(table: Table) -> bool {
+    match table {
+        Table::Views | Table::Stale | Table::Cursors | Table::Peers => true,
+        Table::Meta
+        | Table::Collections
+        | Table::Log
+        | Table::Records
+        | Table::Graph
+        | Table::Elements
+        | Table::Tree
+        | Table::Quarantine
+        | Table::Waiting => false,
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::id::Lsn;
 use crate::reconcile::{Inventory as _, Span};
+use crate::replica::Projection;
 use crate::store::CommitFault;
 
 const CAUSE: CorrelationId = CorrelationId(3);
@@ -123,6 +124,37 @@ fn a_write_with_the_view_after_it_leaves_nothing_to_project() {
     let commit = replica.commit(Durability::Immediate).unwrap();
     assert_eq!((commit.stale.len(), commit.shown.len()), (0, 1));
     assert!(replica.stale().unwrap().is_empty());
+}
+
+#[test]
+fn what_can_be_made_again_does_not_wait_for_the_disk() {
+    let (store, mut replica) = replica();
+    let key = key("notes");
+    let change = Writer::new(replica.id(), &key).set("a", 1);
+    replica.capture(&[write(&key, change)], CAUSE).unwrap();
+    assert!(!replica.commit(Durability::Immediate).unwrap().derived);
+    let loaded = stored(&store, &key);
+    let projection = Projection {
+        key: key.clone(),
+        heads: loaded.heads.clone(),
+        changes: loaded.changes(),
+        value: Ok(loaded.document.value().unwrap().to_bytes()),
+    };
+    let behind = Projection {
+        changes: 0,
+        ..projection.clone()
+    };
+    assert!(replica.project(projection, WallTime::default()).unwrap());
+    let commit = replica.commit(Durability::Immediate).unwrap();
+    assert!(commit.derived);
+    assert_eq!(commit.shown.len(), 1);
+    // Views never go back.
+    replica.project(behind, WallTime::default()).unwrap();
+    replica.commit(Durability::Immediate).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let rows = Rows::new(snapshot.as_ref());
+    let slot = rows.slot(&key).unwrap().unwrap();
+    assert_eq!(rows.view(slot).unwrap().unwrap().changes, 1);
 }
 
 #[test]
