@@ -13,21 +13,10 @@ use syncline::time::WallTime;
 use syncline::{RecordId, RecordKey, SpaceId};
 
 use crate::table::{Table, micros_each, time};
+use crate::workload;
 
-/// Fields of the small record: 8, about 300 bytes as JSON.
 fn small(number: usize) -> Value {
-    let json = serde_json::json!({
-        "id": number,
-        "kind": "task",
-        "title": format!("Water the plants in the house number {number}"),
-        "notes": "Twice a week in summer, once in winter; the fern by the window wants more, the \
-                  cactus hardly any, and nobody knows what the one in the hall is.",
-        "assignee": "anna",
-        "done": false,
-        "priority": 3,
-        "created_at": 1_700_000_000_000_u64,
-    });
-    Value::from_json(&json).unwrap()
+    Value::from_json(&workload::small(number)).unwrap()
 }
 
 fn key(number: usize) -> RecordKey {

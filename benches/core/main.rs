@@ -12,6 +12,7 @@
 mod local;
 mod socket;
 mod table;
+mod workload;
 
 use table::Table;
 

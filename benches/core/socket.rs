@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use syncline::node::WatchEvent;
 use syncline::transport::websocket::{WebSocketConnector, WebSocketLimits, WebSocketListener};
 use syncline::transport::{Connector as _, Listener as _};
 use syncline::{Node, RecordId, Records};
 
 use crate::table::{Table, time};
+use crate::workload::small;
 
 /// Runs all rows that need sockets.
 pub(crate) fn measure(table: &mut Table, folder: &Path, quick: bool) {
@@ -80,20 +81,6 @@ async fn open(path: &Path, hub: Option<&str>) -> Node {
         node.synced().await.unwrap();
     }
     node
-}
-
-fn small(number: usize) -> Json {
-    json!({
-        "id": number,
-        "kind": "task",
-        "title": format!("Water the plants in the house number {number}"),
-        "notes": "Twice a week in summer, once in winter; the fern by the window wants more, the \
-                  cactus hardly any, and nobody knows what the one in the hall is.",
-        "assignee": "anna",
-        "done": false,
-        "priority": 3,
-        "created_at": 1_700_000_000_000_u64,
-    })
 }
 
 /// From the call on one device to the watch on another, a hub between, one edit at a time.
