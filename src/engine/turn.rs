@@ -57,10 +57,12 @@ impl Engine {
 
     /// Commits, if there is anything to commit.
     fn flush(&mut self, now: Now) {
-        let save_due = self.unsaved.is_some_and(|at| now.instant >= at);
         if self.replica.has_failed() {
+            // Nothing is written any more, so nothing is due: a time left here would never pass.
+            self.unsaved = None;
             return;
         }
+        let save_due = self.unsaved.is_some_and(|at| now.instant >= at);
         if self.replica.is_dirty() || save_due {
             self.save_cursors(now);
         }
@@ -302,7 +304,9 @@ impl Engine {
 
     /// Everybody has left: the last word.
     fn finish(&mut self) {
-        let done = self.stopping.is_some() && self.links.is_empty() && !self.replica.is_dirty();
+        // Cursors that moved after a write failed stay unwritten.
+        let is_written = !self.replica.is_dirty() || self.replica.has_failed();
+        let done = self.stopping.is_some() && self.links.is_empty() && is_written;
         if !done || self.stopped {
             return;
         }

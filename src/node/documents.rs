@@ -30,8 +30,8 @@ struct Cache {
 
 #[derive(Debug)]
 enum Entry {
-    /// Someone works on it.
-    Out,
+    /// Someone works on it. What is `spent` is not kept when it comes back.
+    Out { spent: bool },
     /// It waits for the next one.
     In {
         loaded: Box<Loaded>,
@@ -47,6 +47,8 @@ pub(super) struct CheckedOut<'a> {
     key: RecordKey,
     /// None stands for an empty document.
     loaded: Option<Box<Loaded>>,
+    /// There is a change in it that the engine has not been given.
+    is_draft: bool,
 }
 
 impl Documents {
@@ -62,11 +64,14 @@ impl Documents {
     /// it; whoever holds several must be the only one who does.
     pub(super) fn check_out(&self, key: &RecordKey) -> CheckedOut<'_> {
         let mut cache = lock(&self.cache);
-        while matches!(cache.entries.get(key), Some(Entry::Out)) {
+        while matches!(cache.entries.get(key), Some(Entry::Out { .. })) {
             let waited = self.returned.wait(cache);
             cache = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let loaded = match cache.entries.insert(key.clone(), Entry::Out) {
+        let loaded = match cache
+            .entries
+            .insert(key.clone(), Entry::Out { spent: false })
+        {
             Some(Entry::In {
                 loaded,
                 used,
@@ -76,12 +81,13 @@ impl Documents {
                 cache.bytes -= bytes;
                 Some(loaded)
             }
-            Some(Entry::Out) | None => None,
+            Some(Entry::Out { .. }) | None => None,
         };
         CheckedOut {
             documents: self,
             key: key.clone(),
             loaded,
+            is_draft: false,
         }
     }
 
@@ -89,24 +95,39 @@ impl Documents {
     pub(super) fn changes(&self, key: &RecordKey) -> u32 {
         match lock(&self.cache).entries.get(key) {
             Some(Entry::In { loaded, .. }) => loaded.changes(),
-            Some(Entry::Out) | None => 0,
+            Some(Entry::Out { .. }) | None => 0,
         }
     }
 
-    /// Forgets a record's document, because what is in it did not come to be.
+    /// Forgets a record's document, because what is in it may not have come to be. Waits for
+    /// nobody: a document that somebody has is forgotten when it comes back.
     pub(super) fn forget(&self, key: &RecordKey) {
-        self.check_out(key).discard();
+        let mut cache = lock(&self.cache);
+        match cache.entries.get_mut(key) {
+            Some(Entry::Out { spent }) => *spent = true,
+            Some(Entry::In { .. }) => cache.take(key),
+            None => {}
+        }
     }
 
     pub(super) fn clear(&self) {
         let mut cache = lock(&self.cache);
-        cache.entries.retain(|_, it| matches!(it, Entry::Out));
+        cache
+            .entries
+            .retain(|_, it| matches!(it, Entry::Out { .. }));
         cache.by_use.clear();
         cache.bytes = 0;
     }
 }
 
 impl Cache {
+    fn take(&mut self, key: &RecordKey) {
+        if let Some(Entry::In { used, bytes, .. }) = self.entries.remove(key) {
+            self.by_use.remove(&used);
+            self.bytes -= bytes;
+        }
+    }
+
     fn put_back(&mut self, key: RecordKey, loaded: Box<Loaded>) {
         let bytes = loaded.document.size_hint();
         self.uses += 1;
@@ -158,6 +179,17 @@ impl CheckedOut<'_> {
         loaded.document.value().map(Some).map_err(Error::from)
     }
 
+    /// Notes that a change was made: without [`CheckedOut::submitted`] the document is not kept,
+    /// also when the caller panics.
+    pub(super) const fn changed(&mut self) {
+        self.is_draft = true;
+    }
+
+    /// The engine has what was changed.
+    pub(super) const fn submitted(&mut self) {
+        self.is_draft = false;
+    }
+
     /// Starts over with an empty document.
     pub(super) fn discard(&mut self) {
         self.loaded = None;
@@ -167,8 +199,13 @@ impl CheckedOut<'_> {
 impl Drop for CheckedOut<'_> {
     fn drop(&mut self) {
         let loaded = self.loaded.take();
-        let usable = loaded.filter(|it| !it.document.is_spoiled());
+        let usable = loaded.filter(|it| !self.is_draft && !it.document.is_spoiled());
         let mut cache = lock(&self.documents.cache);
+        let is_spent = matches!(
+            cache.entries.get(&self.key),
+            Some(Entry::Out { spent: true })
+        );
+        let usable = usable.filter(|_| !is_spent);
         match usable {
             Some(loaded) => cache.put_back(self.key.clone(), loaded),
             None => drop(cache.entries.remove(&self.key)),

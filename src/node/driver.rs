@@ -66,9 +66,13 @@ pub(super) fn start(
         dials: BTreeMap::new(),
         projector: projector::start(shared),
     };
+    let closing = Closing(Arc::clone(shared));
     std::thread::Builder::new()
         .name("syncline-engine".to_owned())
-        .spawn(move || runtime.block_on(driver.run()))
+        .spawn(move || {
+            let _closing = closing;
+            runtime.block_on(driver.run());
+        })
         .map_err(no_thread)
 }
 
@@ -226,7 +230,16 @@ impl Drop for Driver {
         }
         let links = std::mem::take(&mut self.links);
         links.into_values().for_each(Outlet::close);
-        // Also when the thread panics: nobody must wait for it any more.
-        self.shared.close();
+    }
+}
+
+/// Tells that the engine has stopped, also when its thread panics: nobody must wait for it any
+/// more. Dropped after the driver, so that the store is closed by then.
+#[derive(Debug)]
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

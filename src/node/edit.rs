@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::documents::LOOK_AGAIN;
+use super::documents::{Documents, LOOK_AGAIN};
 use super::driver::Message;
 use super::shared::{Shared, closed, lock, mismatched};
 use super::tasks::run_apart;
@@ -59,11 +59,9 @@ impl Shared {
             match self.submit((key, creates), permit, &mut work)? {
                 Submitted::Nothing(result) => return Ok(result),
                 Submitted::Unsure => sleep(LOOK_AGAIN).await,
-                Submitted::Waiting(result, reply) => match captured(reply).await {
+                Submitted::Waiting(result, reply) => match self.captured(&[key], reply).await {
                     Ok(()) => return Ok(result),
                     Err(error) => {
-                        // The change in the document did not come to be.
-                        self.documents.forget(key);
                         attempt += 1;
                         if !is_worth_repeating(&error, attempt) {
                             return Err(error);
@@ -97,7 +95,9 @@ impl Shared {
             });
         };
         let write = write(key, change, &loaded.document, creates);
+        document.changed();
         let reply = self.capture(permit, correlation, vec![write]);
+        document.submitted();
         Ok(Submitted::Waiting(result, reply))
     }
 
@@ -117,6 +117,26 @@ impl Shared {
         };
         permit.send(Message::Ask(event, ticket, answer));
         reply
+    }
+
+    /// Waits for the commit of what was submitted.
+    pub(super) async fn captured(
+        &self,
+        keys: &[&RecordKey],
+        reply: oneshot::Receiver<Reply>,
+    ) -> Result<()> {
+        let mut under_way = UnderWay {
+            documents: &self.documents,
+            keys,
+        };
+        match reply.await.map_err(|_gone| closed())? {
+            Reply::Captured(captured) => captured?,
+            Reply::Imported(_) | Reply::Delivered(_) | Reply::Status(_) | Reply::Quarantined(_) => {
+                return Err(mismatched());
+            }
+        };
+        under_way.keys = &[];
+        Ok(())
     }
 
     /// Loads a record's document if that takes long, without keeping anybody else waiting.
@@ -158,12 +178,17 @@ pub(super) fn write(key: &RecordKey, change: Change, document: &Document, create
     }
 }
 
-/// Waits for the commit of what was submitted.
-pub(super) async fn captured(reply: oneshot::Receiver<Reply>) -> Result<()> {
-    match reply.await.map_err(|_gone| closed())? {
-        Reply::Captured(captured) => captured.map(drop),
-        Reply::Imported(_) | Reply::Delivered(_) | Reply::Status(_) | Reply::Quarantined(_) => {
-            Err(mismatched())
+/// Documents with changes whose commit is waited for. They are forgotten if it fails, and if the
+/// caller gives up: then nobody would hear that it failed.
+struct UnderWay<'a> {
+    documents: &'a Documents,
+    keys: &'a [&'a RecordKey],
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        for key in self.keys {
+            self.documents.forget(key);
         }
     }
 }

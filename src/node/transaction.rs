@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::documents::{CheckedOut, LOOK_AGAIN};
 use super::driver::Message;
-use super::edit::{Submitted, captured, check_count, is_worth_repeating, write};
+use super::edit::{Submitted, check_count, is_worth_repeating, write};
 use super::shared::{Shared, closed, lock};
 use super::{Collection, Records};
 use crate::doc::{Change, Document, Edit, EditMeta, Value};
@@ -184,7 +184,10 @@ impl<'a> Transaction<'a> {
         let is_ahead = loaded.is_ahead();
         let write = change.map(|it| write(key, it, &loaded.document, creates));
         match write {
-            Some(write) => self.writes.push(write),
+            Some(write) => {
+                document.changed();
+                self.writes.push(write);
+            }
             None => self.unsure |= is_ahead,
         }
         Ok(result)
@@ -212,16 +215,6 @@ impl<'a> Transaction<'a> {
             }
         }
     }
-
-    /// Nothing of it is to remain.
-    fn abandon(mut self) {
-        let written = self.writes.iter().map(|it| &it.key);
-        for key in written {
-            if let Some(document) = self.documents.get_mut(key) {
-                document.discard();
-            }
-        }
-    }
 }
 
 const fn changed(change: Option<Change>) -> (bool, Option<Change>) {
@@ -238,21 +231,21 @@ impl Shared {
         loop {
             let permit = self.inbox.reserve().await.map_err(|_gone| closed())?;
             let (submitted, keys) = self.submit_all(permit, &mut work)?;
-            match submitted {
+            let (result, reply) = match submitted {
                 Submitted::Nothing(result) => return Ok(result),
-                Submitted::Unsure => sleep(LOOK_AGAIN).await,
-                Submitted::Waiting(result, reply) => match captured(reply).await {
-                    Ok(()) => return Ok(result),
-                    Err(error) => {
-                        for key in &keys {
-                            self.documents.forget(key);
-                        }
-                        attempt += 1;
-                        if !is_worth_repeating(&error, attempt) {
-                            return Err(error);
-                        }
-                    }
-                },
+                Submitted::Unsure => {
+                    sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+                Submitted::Waiting(result, reply) => (result, reply),
+            };
+            let keys: Vec<_> = keys.iter().collect();
+            let Err(error) = self.captured(&keys, reply).await else {
+                return Ok(result);
+            };
+            attempt += 1;
+            if !is_worth_repeating(&error, attempt) {
+                return Err(error);
             }
         }
     }
@@ -271,13 +264,8 @@ impl Shared {
             writes: Vec::new(),
             unsure: false,
         };
-        let result = match work(&mut transaction) {
-            Ok(result) => result,
-            Err(error) => {
-                transaction.abandon();
-                return Err(error);
-            }
-        };
+        // What is changed and not submitted is not kept, whether `work` fails or panics.
+        let result = work(&mut transaction)?;
         if transaction.writes.is_empty() {
             let submitted = if transaction.unsure {
                 Submitted::Unsure
@@ -287,11 +275,13 @@ impl Shared {
             return Ok((submitted, Vec::new()));
         }
         let Transaction {
-            documents, writes, ..
+            mut documents,
+            writes,
+            ..
         } = transaction;
         let keys = writes.iter().map(|it| it.key.clone()).collect();
         let reply: oneshot::Receiver<Reply> = self.capture(permit, self.correlation(), writes);
-        drop(documents);
+        documents.values_mut().for_each(CheckedOut::submitted);
         Ok((Submitted::Waiting(result, reply), keys))
     }
 }

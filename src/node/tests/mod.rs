@@ -1,5 +1,7 @@
 //! Nodes over memory and real sockets.
 
+mod failure;
+
 use std::sync::Arc;
 use std::time::Duration;
 
