@@ -15,6 +15,7 @@ fn wrong_usage_ends_with_2() {
         &["get", "tasks"],
         &["serve", "--listen", "127.0.0.1:0", "--admit", "nobody"],
         &["sync", "ws://127.0.0.1:1", "--timeout", "soon"],
+        &["watch", "--limit", "0"],
     ] {
         over(&store, arguments).failed(2, "usage");
     }
@@ -53,8 +54,30 @@ fn a_missing_record_ends_with_3() {
         &["rm", "tasks", "a"],
         &["restore", "tasks", "a"],
     ] {
-        over(&store, arguments).failed(3, "not_found");
+        let ran = over(&store, arguments);
+        ran.failed(3, "not_found");
+        assert!(
+            ran.stderr.contains("no record 'a' in 'tasks'"),
+            "it is named as it was typed: {ran:?}"
+        );
     }
+}
+
+#[test]
+fn damage_over_which_redb_panics_is_told_in_one_line() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    for name in ["a", "b", "c"] {
+        over(&store, &["put", "tasks", name, r#"{"n": 1}"#]).json();
+    }
+    let mut bytes = std::fs::read(&store).expect("readable");
+    for byte in bytes.iter_mut().skip(4096).step_by(7) {
+        *byte ^= 0xff;
+    }
+    std::fs::write(&store, bytes).expect("writable");
+    let ran = over(&store, &["ls"]);
+    ran.failed(4, "store_corrupt");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
 }
 
 #[test]

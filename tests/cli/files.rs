@@ -117,3 +117,38 @@ fn lines_go_to_stdout_as_they_are() {
     assert_eq!(line["n"], 1);
     assert!(line["$id"].is_string());
 }
+
+#[test]
+fn what_cannot_be_read_leaves_no_store() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    let (missing, itself) = (folder.file("no.jsonl"), folder.file("."));
+    for file in [&missing, &itself, &folder.file("no.automerge")] {
+        let file = file.to_str().expect("UTF-8");
+        over(&store, &["import", "tasks", file]).failed(1, "io");
+    }
+    assert!(!store.exists());
+}
+
+#[test]
+fn a_line_that_does_not_fit_is_named_with_its_column() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    let lines = folder.with("lines.jsonl", "{\"n\": 1}\n{\"n\":\n{\"n\": 3}\n");
+    let ran = over(&store, &["import", "tasks", lines.to_str().expect("UTF-8")]);
+    ran.failed(2, "invalid_input");
+    let told = "after 1 imported record: line 2: not JSON: EOF while parsing a value at column 5\n";
+    assert!(ran.stderr.ends_with(told), "{ran:?}");
+    over(&store, &["ls", "tasks"]).json();
+}
+
+#[test]
+fn no_export_goes_over_the_store() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    over(&store, &["put", "tasks", "a", r#"{"n": 1}"#]).json();
+    let itself = store.to_str().expect("UTF-8");
+    over(&store, &["export", "tasks", "--output", itself]).failed(2, "usage");
+    over(&store, &["export", "tasks", "--automerge", "a", itself]).failed(2, "usage");
+    assert_eq!(over(&store, &["ls", "tasks"]).json()["count"], 1);
+}

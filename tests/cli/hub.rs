@@ -129,6 +129,23 @@ fn a_hub_admits_whom_it_is_told_to() {
 }
 
 #[test]
+fn an_interrupted_watch_ends_with_an_object() {
+    let folder = Folder::new();
+    let (_hub, url) = Running::hub(&folder.file("hub.redb"));
+    let (a, b) = (folder.file("a.redb"), folder.file("b.redb"));
+    over(&a, &["put", "tasks", "x", r#"{"n": 1}"#]).json();
+    over(&a, &["sync", &url]).json();
+    let store = b.to_str().expect("UTF-8");
+    let mut watch = Running::start(&["watch", "--json", "--connect", &url, "--store", store]);
+    let change: Json = serde_json::from_str(&watch.line()).expect("JSON");
+    assert_eq!(change["kind"], "created");
+    watch.signal("INT");
+    let end: Json = serde_json::from_str(&watch.line()).expect("JSON");
+    assert_eq!(end, json!({"stopped": "SIGINT"}));
+    assert_eq!(watch.end(), 0);
+}
+
+#[test]
 fn a_watcher_sees_changes_of_others() {
     let folder = Folder::new();
     let (_hub, url) = Running::hub(&folder.file("hub.redb"));

@@ -149,7 +149,7 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) connect: Vec<String>,
     /// End after so many changes.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
 }
 

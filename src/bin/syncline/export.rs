@@ -11,9 +11,13 @@ use crate::args::ExportArgs;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::store;
-use crate::text::number;
+use crate::text::{counted, number};
 
 pub(crate) async fn run(args: ExportArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let document_file = args.automerge.iter().flatten().nth(1).map(Path::new);
+    for file in args.output.as_deref().into_iter().chain(document_file) {
+        refuse_store(file, &args.store.store)?;
+    }
     let node = store::open_existing(&args.store.store, space).await?;
     if let Some([id, file]) = args.automerge.as_deref() {
         let outcome = document(&node, &args.collection, id).await;
@@ -30,6 +34,17 @@ pub(crate) async fn run(args: ExportArgs, space: SpaceId, out: Output) -> Result
         out.say(line.to_string())?;
     }
     out.object(&json!({"collection": args.collection, "count": lines.len(), "records": lines}))
+}
+
+/// An export that went over the store would leave neither.
+fn refuse_store(file: &Path, store: &Path) -> Result<(), Failure> {
+    let found = |path: &Path| path.canonicalize().ok();
+    if found(file).is_some_and(|it| Some(it) == found(store)) {
+        let file = file.display();
+        let message = format!("{file} is the store itself; export to another file");
+        return Err(Failure::usage(message));
+    }
+    Ok(())
 }
 
 async fn document(
@@ -75,8 +90,8 @@ fn write_lines(file: &Path, lines: &[Json], collection: &str, out: Output) -> Re
     };
     write().map_err(|error| unwritable(file, &error))?;
     out.say(format!(
-        "{} records written to {}",
-        number(lines.len()),
+        "{} written to {}",
+        counted(lines.len(), "record"),
         file.display()
     ))?;
     out.object(&json!({

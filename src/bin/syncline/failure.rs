@@ -83,6 +83,11 @@ impl Failure {
         Self::io("cannot write to stdout", error)
     }
 
+    /// Whether there is no such record.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.kind == ErrorKind::NotFound.name()
+    }
+
     /// The same failure, of opening a store: whatever the reason, the store cannot be used.
     pub(crate) fn of_store(mut self) -> Self {
         if self.code == 1 {

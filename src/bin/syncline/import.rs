@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::lines::{Line, Lines};
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::text::number;
+use crate::text::{counted, number};
 use crate::{reach, store};
 
 /// Records of one transaction.
@@ -39,8 +39,10 @@ impl Tally {
 }
 
 pub(crate) async fn run(args: ImportArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    // What cannot be read leaves no new store behind.
+    let source = Source::open(&args)?;
     let node = store::open(store::builder(&args.store.store, space)).await?;
-    let outcome = import(&node, &args, out).await;
+    let outcome = import(&node, &args, source, out).await;
     let tally = store::close(&node, outcome).await?;
     let Tally { changed, equal } = tally;
     if !args.acks {
@@ -54,20 +56,39 @@ pub(crate) async fn run(args: ImportArgs, space: SpaceId, out: Output) -> Result
     out.object(&json!({"collection": args.collection, "imported": changed, "equal": equal}))
 }
 
-async fn import(node: &Node, args: &ImportArgs, out: Output) -> Result<Tally, Failure> {
-    let records = node.records(&args.collection)?;
-    if let Some(url) = &args.connect {
-        node.connect(url).await?;
-    }
-    let tally = if args.file.extension().is_some_and(|it| it == "automerge") {
-        import_document(&records, args, out).await?
-    } else {
+/// What records are read from.
+enum Source {
+    Document(Vec<u8>),
+    Lines(Lines),
+}
+
+impl Source {
+    fn open(args: &ImportArgs) -> Result<Self, Failure> {
+        if args.file.extension().is_some_and(|it| it == "automerge") {
+            return read_document(&args.file).map(Self::Document);
+        }
         if args.id.is_some() {
             return Err(Failure::usage(
                 "--id goes with an .automerge file; lines of JSON carry a \"$id\" each",
             ));
         }
-        import_lines(node, &records, args, out).await?
+        Lines::open(&args.file).map(Self::Lines)
+    }
+}
+
+async fn import(
+    node: &Node,
+    args: &ImportArgs,
+    source: Source,
+    out: Output,
+) -> Result<Tally, Failure> {
+    let records = node.records(&args.collection)?;
+    if let Some(url) = &args.connect {
+        node.connect(url).await?;
+    }
+    let tally = match source {
+        Source::Document(saved) => import_document(&records, args, &saved, out).await?,
+        Source::Lines(lines) => import_lines(node, &records, args, lines, out).await?,
     };
     if let Some(url) = &args.connect {
         reach::in_step(node, url, args.timeout.duration()).await?;
@@ -78,14 +99,14 @@ async fn import(node: &Node, args: &ImportArgs, out: Output) -> Result<Tally, Fa
 async fn import_document(
     records: &Records,
     args: &ImportArgs,
+    saved: &[u8],
     out: Output,
 ) -> Result<Tally, Failure> {
     let id = match &args.id {
         Some(name) => store::record(name),
         None => new_id(&mut entropy()?),
     };
-    let bytes = read_document(&args.file)?;
-    let new = records.import(id, &bytes).await?;
+    let new = records.import(id, saved).await?;
     acknowledge(&[id], args.acks, out)?;
     Ok(Tally {
         changed: u64::from(new > 0),
@@ -110,9 +131,9 @@ async fn import_lines(
     node: &Node,
     records: &Records,
     args: &ImportArgs,
+    mut lines: Lines,
     out: Output,
 ) -> Result<Tally, Failure> {
-    let mut lines = Lines::open(&args.file)?;
     let mut progress = Progress::new(lines.total_bytes, out);
     let mut entropy = entropy()?;
     let mut tally = Tally::default();
@@ -131,11 +152,11 @@ async fn import_lines(
         let (ids, committed) = batch.commit(node, records, &mut tally).await;
         acknowledge(&ids, args.acks, out)?;
         let done = tally.changed + tally.equal;
-        progress.advance(batch.bytes, format!("{} records", number(done)));
-        let kept = number(done);
-        committed
-            .and(end)
-            .map_err(|it| it.context(format!("{kept} records are imported, then")))?;
+        progress.advance(batch.bytes, counted(done, "record"));
+        committed.and(end).map_err(|it| match done {
+            0 => it,
+            kept => it.context(format!("after {}", counted(kept, "imported record"))),
+        })?;
     }
     progress.finish();
     Ok(tally)
@@ -173,8 +194,8 @@ impl Batch {
             return Ok(());
         }
         let place = || format!("line {}", line.number);
-        let json = serde_json::from_str(&line.text)
-            .map_err(|error| Failure::input(format!("not JSON: {error}")).context(place()))?;
+        let json = serde_json::from_str(line.text.trim_end())
+            .map_err(|error| not_json(&error).context(place()))?;
         let Json::Object(mut map) = json else {
             return Err(Failure::input("a record is a JSON object").context(place()));
         };
@@ -249,6 +270,13 @@ fn put_all(
         }
     }
     Ok(changed)
+}
+
+/// What is wrong with a line. Its number in the file is told apart: in the line itself it is 1.
+fn not_json(error: &serde_json::Error) -> Failure {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    Failure::input(format!("not JSON: {what} at column {}", error.column()))
 }
 
 fn acknowledge(ids: &[RecordId], wanted: bool, out: Output) -> Result<(), Failure> {

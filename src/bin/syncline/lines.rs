@@ -36,8 +36,12 @@ impl Lines {
             let unreadable =
                 |error: io::Error| Failure::io(&format!("cannot read {}", path.display()), &error);
             let file = File::open(path).map_err(unreadable)?;
-            let bytes = file.metadata().ok().filter(std::fs::Metadata::is_file);
-            (Box::new(BufReader::new(file)), bytes.map(|it| it.len()))
+            let found = file.metadata().map_err(unreadable)?;
+            if found.is_dir() {
+                return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+            }
+            let bytes = found.is_file().then_some(found.len());
+            (Box::new(BufReader::new(file)), bytes)
         };
         let (sender, receiver) = mpsc::channel(QUEUE_LINES);
         // A thread and not a task: a read of stdin cannot be interrupted, and must not keep the
@@ -68,7 +72,12 @@ fn read_line(reader: &mut dyn BufRead, number: u64) -> Result<Option<Line>, Fail
     let bound = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
     let mut text = String::new();
     let read = reader.take(bound + 1).read_line(&mut text);
-    let bytes = read.map_err(|error| Failure::input(format!("line {number}: {error}")))?;
+    let bytes = read.map_err(|error| {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Failure::input(format!("line {number} is not UTF-8"));
+        }
+        Failure::io(&format!("cannot read line {number}"), &error)
+    })?;
     if bytes > LINE_BYTES_MAX {
         return Err(Failure::input(format!(
             "line {number} is over {LINE_BYTES_MAX} bytes"

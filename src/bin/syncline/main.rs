@@ -19,6 +19,7 @@ mod store;
 mod text;
 mod watch;
 
+use std::path::{Component, Path};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     };
     let out = Output::new(args.json);
     log_to_stderr();
+    log_panics_of_redb();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -86,8 +88,24 @@ fn unparsed(error: &clap::Error) -> ExitCode {
             .map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS);
     }
     let json = std::env::args_os().any(|it| it == "--json");
-    let message = error.render().to_string();
+    let rendered = error.render().to_string();
+    let message = rendered.strip_prefix("error: ").unwrap_or(&rendered);
     Output::new(json).failure(&Failure::usage(message.trim_end()))
+}
+
+/// redb panics over some kinds of damage. The library catches that and reports the damage in its own
+/// words, so the panic is for the log only.
+fn log_panics_of_redb() {
+    let shown = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let folders = panic.location().map(|it| Path::new(it.file()).components());
+        let of_redb = |it: Component<'_>| it.as_os_str().to_string_lossy().starts_with("redb-");
+        if folders.is_some_and(|mut it| it.any(of_redb)) {
+            tracing::warn!("{panic}");
+        } else {
+            shown(panic);
+        }
+    }));
 }
 
 /// `RUST_LOG` says how much, as in `RUST_LOG=syncline=debug`.

@@ -47,9 +47,8 @@ impl Output {
         }
         let Failure { kind, message, .. } = failure;
         let object = json!({"error": {"kind": kind, "message": message}});
-        let text = message.strip_prefix("error: ").unwrap_or(message);
         // Nobody is left to tell if these cannot be written either.
-        let told = writeln!(io::stderr().lock(), "syncline: {kind}: {text}").is_ok();
+        let told = writeln!(io::stderr().lock(), "syncline: {kind}: {message}").is_ok();
         let printed = self.object(&object).is_ok();
         ExitCode::from(if told || printed { failure.code } else { 1 })
     }

@@ -11,7 +11,7 @@ use crate::args::SyncArgs;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::store;
-use crate::text::number;
+use crate::text::{counted, number};
 
 /// How often it is looked whether the other side has refused for good.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -33,9 +33,9 @@ pub(crate) async fn sync(args: SyncArgs, space: SpaceId, out: Output) -> Result<
     let records = records(&after, space);
     out.say(format!("in step with {}", args.url))?;
     out.say(format!(
-        "{} records, {} changes, {} of them new here",
-        number(records),
-        number(changes),
+        "{}, {}, {} of them new here",
+        counted(records, "record"),
+        counted(changes, "change"),
         number(changes.saturating_sub(old))
     ))?;
     out.say(format!(
@@ -84,7 +84,10 @@ fn refusal(status: &Status, space: SpaceId) -> Option<Failure> {
         .find(|it| it.state == PeerState::Refused);
     if let Some(peer) = peer {
         let why = peer.last_error.as_deref().unwrap_or("no reason given");
-        return Some(Failure::refused(format!("{}: {why}", peer.address)));
+        let (address, replica) = (&peer.address, status.replica);
+        return Some(Failure::refused(format!(
+            "{address}: {why}; this replica is {replica}"
+        )));
     }
     let spaces = status.links.iter().flat_map(|it| &it.spaces);
     let code = spaces
@@ -106,7 +109,9 @@ fn late(status: &Status, url: &str, timeout: Duration) -> Failure {
             "{url} is linked, but not in step after {seconds} s; what has arrived is kept, \
              so run it again or give it a longer --timeout"
         ),
-        Some(error) => format!("{url} was not reached in {seconds} s: {error}"),
+        Some(error) => {
+            format!("{url} was not reached in {seconds} s; is a hub listening there? {error}")
+        }
         None => format!("{url} was not reached in {seconds} s; is a hub listening there?"),
     })
 }

@@ -7,7 +7,7 @@ use crate::args::{EditArgs, ListArgs, PutArgs, RecordArgs};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::store;
-use crate::text::{number, shorten, table};
+use crate::text::{counted, shorten, table};
 
 /// Characters of a record that `ls` shows.
 const LISTED_WIDTH: usize = 100;
@@ -82,6 +82,8 @@ async fn change(
     let id = store::record(&args.id);
     let outcome = async { action(&node.records(&args.collection)?, id).await };
     let changed = store::close(&node, outcome.await).await;
+    // The library knows the id only; who typed a name is told of the name.
+    let changed = changed.map_err(|it| if it.is_not_found() { missing(args) } else { it });
     Ok((id, changed?))
 }
 
@@ -124,10 +126,9 @@ pub(crate) async fn list(args: ListArgs, space: SpaceId, out: Output) -> Result<
 }
 
 fn say_collections(counts: &[(String, u64)], out: Output) -> Result<(), Failure> {
-    let lines = counts.iter().map(|(name, count)| {
-        let records = if *count == 1 { "record" } else { "records" };
-        vec![name.clone(), format!("{} {records}", number(*count))]
-    });
+    let lines = counts
+        .iter()
+        .map(|(name, count)| vec![name.clone(), counted(*count, "record")]);
     for line in table(&lines.collect::<Vec<_>>()) {
         out.say(line)?;
     }

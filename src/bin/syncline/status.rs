@@ -9,7 +9,7 @@ use crate::args::StatusArgs;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::store;
-use crate::text::{number, table};
+use crate::text::{counted, number, table};
 
 /// Quarantined changes that are shown.
 const QUARANTINE_SHOWN: usize = 20;
@@ -47,14 +47,14 @@ fn rows(status: &Status, quarantine: &[Quarantined]) -> Vec<Vec<String>> {
         for (name, records) in &space.collections {
             rows.push(row(
                 &format!("  {name}"),
-                format!("{} records, deleted ones included", number(*records)),
+                format!("{}, deleted ones included", counted(*records, "record")),
             ));
         }
     }
     let size = &status.quarantine;
     let held = format!(
-        "{} changes, {} bytes",
-        number(size.entries),
+        "{}, {} bytes",
+        counted(size.entries, "change"),
         number(size.bytes)
     );
     rows.push(row(

@@ -13,6 +13,13 @@ pub(crate) fn number(value: impl TryInto<u64>) -> String {
     text
 }
 
+/// A number and what it counts: "1 record", "2 records".
+pub(crate) fn counted(value: impl TryInto<u64>, one: &str) -> String {
+    let value = value.try_into().unwrap_or(u64::MAX);
+    let plural = if value == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", number(value))
+}
+
 /// At most `width` characters of a text, on one line.
 pub(crate) fn shorten(text: &str, width: usize) -> String {
     let line = text.replace(['\n', '\r', '\t'], " ");
@@ -49,6 +56,12 @@ mod tests {
     fn numbers_are_grouped_by_three() {
         let shown: Vec<_> = [0_u64, 999, 1_000, 1_234_567].map(number).into();
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let shown: Vec<_> = [0_u64, 1, 2_000].map(|it| counted(it, "record")).into();
+        assert_eq!(shown, ["0 records", "1 record", "2,000 records"]);
     }
 
     #[test]

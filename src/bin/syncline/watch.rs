@@ -30,8 +30,9 @@ async fn follow(node: &Node, args: &WatchArgs, out: Output) -> Result<(), Failur
     tokio::select! {
         ended = print(&mut watch, args.limit, out) => ended,
         stopped = signals::stop() => {
-            stopped.map_err(|error| Failure::io("cannot wait for signals", &error))?;
-            Ok(())
+            let signal = stopped.map_err(|error| Failure::io("cannot wait for signals", &error))?;
+            // There may have been no change, and stdout ends with an object all the same.
+            out.object(&json!({"stopped": signal}))
         }
     }
 }

@@ -114,7 +114,10 @@ fn opening_failed(place: &Place, path: &Path, source: io::Error) -> StoreError {
     StoreError::Io {
         place: folder(path).display().to_string(),
         doing: "finding the folder for the store",
-        source,
+        source: io::Error::new(
+            ErrorKind::NotFound,
+            "there is no such folder; make it first",
+        ),
     }
 }
 
