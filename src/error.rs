@@ -139,17 +139,21 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
-        match &self.0.source {
-            // The alternate form shows the cause in the same line, unless the message says it.
-            Some(source) if f.alternate() => {
-                let cause = source.to_string();
-                if self.0.message.contains(&cause) {
-                    return Ok(());
-                }
-                write!(f, ": {cause}")
-            }
-            _ => Ok(()),
+        if !f.alternate() {
+            return Ok(());
         }
+        // The alternate form goes on with the causes, without those that repeat what is said.
+        let mut said = self.0.message.clone();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said.push_str(&text);
+            }
+            next = cause.source();
+        }
+        Ok(())
     }
 }
 
@@ -169,5 +173,26 @@ impl StdError for Error {
             .source
             .as_deref()
             .map(|it| -> &(dyn StdError + 'static) { it })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alternate_form_tells_all_causes_and_none_twice() {
+        let system = std::io::Error::other("no such luck");
+        let inner = Error::new(ErrorKind::Io, "a.redb: writing failed").with_source(system);
+        let outer = Error::new(ErrorKind::Io, inner.to_string()).with_source(inner);
+        let error = outer.context("could not commit");
+        assert_eq!(
+            error.to_string(),
+            "could not commit: a.redb: writing failed"
+        );
+        assert_eq!(
+            format!("{error:#}"),
+            "could not commit: a.redb: writing failed: no such luck"
+        );
     }
 }

@@ -132,10 +132,14 @@ impl Engine {
     /// The store can't be written any more: tell everybody who waits, close the links, and go on
     /// answering what only reads.
     fn failed(&mut self, now: Now, error: &Error) {
-        tracing::error!(%error, "the store failed; only reads go on");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "the store failed; only reads go on"
+        );
         let kind = error.kind();
         for (ticket, reply) in std::mem::take(&mut self.captured) {
-            let error = Error::new(kind, error.to_string());
+            // One error cannot be given to several, but its words can.
+            let error = Error::new(kind, format!("{error:#}"));
             let reply = match reply {
                 Reply::Imported(_) => Reply::Imported(Err(error)),
                 Reply::Captured(_)

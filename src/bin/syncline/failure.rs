@@ -1,6 +1,5 @@
 //! Why a command failed, and the exit code that says so.
 
-use std::error::Error as _;
 use std::io;
 use std::path::Path;
 
@@ -108,24 +107,10 @@ impl From<Error> for Failure {
         let kind = error.kind();
         Self {
             kind: kind.name(),
-            message: chain(&error),
+            message: format!("{error:#}"),
             code: code(kind),
         }
     }
-}
-
-/// The error and its causes, without those that only repeat what is said already.
-fn chain(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(it) = cause {
-        let text = it.to_string();
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = it.source();
-    }
-    message
 }
 
 fn code(kind: ErrorKind) -> u8 {

@@ -95,6 +95,23 @@ fn what_could_not_be_committed_is_told_and_never_sent_and_reads_go_on() {
 }
 
 #[test]
+fn a_commit_that_failed_is_told_with_what_the_system_said() {
+    let mut net = Net::of(1);
+    let store = &net.hosts[0].store;
+    store.fail_commit(store.commits() + 1, CommitFault::Lost);
+    let failed = net.edit(0, 1);
+    net.run();
+    let Some(Reply::Captured(Err(error))) = net.reply(0, failed) else {
+        panic!("the commit did not fail");
+    };
+    let text = error.to_string();
+    assert!(
+        text.ends_with("committing failed: a fault was asked for"),
+        "{text}"
+    );
+}
+
+#[test]
 fn changes_are_acknowledged_only_after_they_are_committed() {
     let mut net = Net::of(2);
     net.join(0, 1);
