@@ -143,6 +143,20 @@ fn a_line_that_does_not_fit_is_named_with_its_column() {
 }
 
 #[test]
+fn a_line_without_the_field_that_names_it_is_told_which() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    let lines = folder.with("lines.jsonl", "{\"n\": 1}\n");
+    let file = lines.to_str().expect("UTF-8");
+    let ran = over(&store, &["import", "tasks", file, "--key", "title"]);
+    ran.failed(2, "invalid_input");
+    assert!(
+        ran.stderr.contains("line 1: no text or number in title"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn no_export_goes_over_the_store() {
     let folder = Folder::new();
     let store = folder.file("a.redb");

@@ -30,10 +30,19 @@ pub(crate) async fn run(args: ExportArgs, space: SpaceId, out: Output) -> Result
     if let Some(file) = &args.output {
         return write_lines(file, &lines, &args.collection, out);
     }
+    if out.is_json() {
+        let (collection, count) = (args.collection.into(), lines.len().into());
+        let fields = [
+            ("collection", collection),
+            ("count", count),
+            ("records", Json::Array(lines)),
+        ];
+        return out.object(&fields.into_iter().collect());
+    }
     for line in &lines {
         out.say(line.to_string())?;
     }
-    out.object(&json!({"collection": args.collection, "count": lines.len(), "records": lines}))
+    Ok(())
 }
 
 /// An export that went over the store would leave neither.

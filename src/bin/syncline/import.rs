@@ -199,16 +199,16 @@ impl Batch {
         let Json::Object(mut map) = json else {
             return Err(Failure::input("a record is a JSON object").context(place()));
         };
-        let name = match map.remove("$id") {
-            None => key.map(|key| map.get(key).cloned().unwrap_or(Json::Null)),
-            given => given,
+        let (field, name) = match (map.remove("$id"), key) {
+            (None, Some(key)) => (key, Some(map.get(key).cloned().unwrap_or(Json::Null))),
+            (given, _) => ("$id", given),
         };
         let id = match name {
             None => new_id(entropy),
             Some(Json::String(name)) => store::record(&name),
             Some(Json::Number(number)) => RecordId::named(&number.to_string()),
             Some(_) => {
-                let message = "the record's name is neither text nor a number";
+                let message = format!("no text or number in {field} to name the record by");
                 return Err(Failure::input(message).context(place()));
             }
         };

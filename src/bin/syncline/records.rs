@@ -111,18 +111,38 @@ pub(crate) async fn list(args: ListArgs, space: SpaceId, out: Output) -> Result<
     };
     let outcome = async { Ok(node.records(&collection)?.list().await?) };
     let records = store::close(&node, outcome.await).await?;
-    let lines = records.iter().map(|(id, record)| {
-        let shown = shorten(&record.to_string(), LISTED_WIDTH);
-        vec![id.to_string(), shown]
-    });
-    for line in table(&lines.collect::<Vec<_>>()) {
-        out.say(line)?;
+    say_records(&collection, records, out)
+}
+
+/// There may be very many, so only what is printed is made.
+fn say_records(
+    collection: &str,
+    records: Vec<(RecordId, Json)>,
+    out: Output,
+) -> Result<(), Failure> {
+    if out.is_json() {
+        let count = records.len();
+        let listed = records.into_iter();
+        let listed: Json = listed.map(|(id, it)| listed_record(id, it)).collect();
+        let fields = [
+            ("collection", Json::from(collection)),
+            ("count", Json::from(count)),
+            ("records", listed),
+        ];
+        return out.object(&fields.into_iter().collect());
     }
-    let listed = records
-        .iter()
-        .map(|(id, it)| json!({"id": id, "record": it}));
-    let listed: Vec<Json> = listed.collect();
-    out.object(&json!({"collection": collection, "count": listed.len(), "records": listed}))
+    let width = records.iter().map(|(id, _)| id.to_string().len()).max();
+    let width = width.unwrap_or_default();
+    for (id, record) in records {
+        let shown = shorten(&record.to_string(), LISTED_WIDTH);
+        out.say(format!("{:<width$}  {shown}", id.to_string()))?;
+    }
+    Ok(())
+}
+
+fn listed_record(id: RecordId, record: Json) -> Json {
+    let fields = [("id", Json::from(id.to_string())), ("record", record)];
+    fields.into_iter().collect()
 }
 
 fn say_collections(counts: &[(String, u64)], out: Output) -> Result<(), Failure> {
