@@ -137,6 +137,12 @@ fn a_peer_that_is_not_there_ends_with_5() {
     drop(listener);
     let url = format!("ws://127.0.0.1:{port}");
     over(&folder.file("a.redb"), &["sync", &url, "--timeout", "1"]).failed(5, "timeout");
+    let line = folder.with("line.jsonl", "{\"n\": 1}\n");
+    let line = line.to_str().expect("UTF-8");
+    let arguments = ["import", "tasks", line, "--connect", &url, "--timeout", "1"];
+    let ran = over(&folder.file("b.redb"), &arguments);
+    ran.failed(5, "timeout");
+    assert!(ran.stderr.contains("after 1 imported record: "), "{ran:?}");
 }
 
 #[test]

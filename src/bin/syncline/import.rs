@@ -36,6 +36,14 @@ impl Tally {
         self.changed += changed;
         self.equal += records.saturating_sub(changed);
     }
+
+    /// The failure, led by what is kept all the same.
+    fn told_with(self, failure: Failure) -> Failure {
+        match self.changed + self.equal {
+            0 => failure,
+            kept => failure.context(format!("after {}", counted(kept, "imported record"))),
+        }
+    }
 }
 
 pub(crate) async fn run(args: ImportArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
@@ -91,7 +99,8 @@ async fn import(
         Source::Lines(lines) => import_lines(node, &records, args, lines, out).await?,
     };
     if let Some(url) = &args.connect {
-        reach::in_step(node, url, args.timeout.duration()).await?;
+        let reached = reach::in_step(node, url, args.timeout.duration()).await;
+        reached.map_err(|it| tally.told_with(it))?;
     }
     Ok(tally)
 }
@@ -153,10 +162,7 @@ async fn import_lines(
         acknowledge(&ids, args.acks, out)?;
         let done = tally.changed + tally.equal;
         progress.advance(batch.bytes, counted(done, "record"));
-        committed.and(end).map_err(|it| match done {
-            0 => it,
-            kept => it.context(format!("after {}", counted(kept, "imported record"))),
-        })?;
+        committed.and(end).map_err(|it| tally.told_with(it))?;
     }
     progress.finish();
     Ok(tally)
