@@ -241,9 +241,26 @@ impl Document {
     /// When Automerge fails, or maps and lists are nested deeper than
     /// [`limits::VALUE_DEPTH_MAX`].
     pub fn value(&self) -> Result<Value, DocumentFault> {
+        self.value_or_at(None)
+    }
+
+    /// The same as it was at `heads`, which are in the document.
+    ///
+    /// # Errors
+    /// As [`Document::value`].
+    pub fn value_at(&self, heads: &Heads) -> Result<Value, DocumentFault> {
+        let heads: Vec<_> = heads
+            .as_slice()
+            .iter()
+            .map(|it| automerge::ChangeHash(*it.as_bytes()))
+            .collect();
+        self.value_or_at(Some(&heads))
+    }
+
+    fn value_or_at(&self, heads: Option<&[automerge::ChangeHash]>) -> Result<Value, DocumentFault> {
         self.check_usable()?;
         let doing = "read the document";
-        guarded(|| materialise::map(&self.inner, &ROOT))
+        guarded(|| materialise::map(&self.inner, &ROOT, heads))
             .map_err(|reason| DocumentFault::Panicked { doing, reason })?
     }
 

@@ -4,15 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use automerge::{ObjId, ObjType, ReadDoc, ScalarValueRef, ValueRef};
+use automerge::{ChangeHash, ObjId, ObjType, ReadDoc, ScalarValueRef, ValueRef};
 
 use super::fault::DocumentFault;
 use super::value::Value;
 use crate::limits;
 
-/// The map `obj`, with everything in it.
-pub(super) fn map<D: ReadDoc>(doc: &D, obj: &ObjId) -> Result<Value, DocumentFault> {
-    object(doc, obj, ObjType::Map, limits::VALUE_DEPTH_MAX)
+/// The map `obj`, with everything in it, as it was at `heads` if there are any.
+pub(super) fn map<D: ReadDoc>(
+    doc: &D,
+    obj: &ObjId,
+    heads: Option<&[ChangeHash]>,
+) -> Result<Value, DocumentFault> {
+    let reader = Reader { doc, heads };
+    reader.object(obj, ObjType::Map, limits::VALUE_DEPTH_MAX)
 }
 
 /// The value at one place of a document, given what Automerge says is there.
@@ -21,69 +26,90 @@ pub(super) fn value<D: ReadDoc>(
     found: &automerge::Value<'_>,
     obj: &ObjId,
 ) -> Result<Value, DocumentFault> {
+    let reader = Reader { doc, heads: None };
     match found {
-        automerge::Value::Object(kind) => object(doc, obj, *kind, limits::VALUE_DEPTH_MAX),
+        automerge::Value::Object(kind) => reader.object(obj, *kind, limits::VALUE_DEPTH_MAX),
         automerge::Value::Scalar(scalar) => Ok(owned_scalar(scalar)),
     }
 }
 
-fn object<D: ReadDoc>(
-    doc: &D,
-    obj: &ObjId,
-    kind: ObjType,
-    depth: usize,
-) -> Result<Value, DocumentFault> {
-    let max = limits::VALUE_DEPTH_MAX;
-    let depth = || depth.checked_sub(1).ok_or(DocumentFault::TooDeep { max });
-    match kind {
-        ObjType::Text => {
-            let text = doc.text(obj).map_err(|error| DocumentFault::Refused {
+/// A document at one time: now, or at some heads of its past.
+struct Reader<'a, D> {
+    doc: &'a D,
+    heads: Option<&'a [ChangeHash]>,
+}
+
+impl<D: ReadDoc> Reader<'_, D> {
+    fn object(&self, obj: &ObjId, kind: ObjType, depth: usize) -> Result<Value, DocumentFault> {
+        let max = limits::VALUE_DEPTH_MAX;
+        let depth = || depth.checked_sub(1).ok_or(DocumentFault::TooDeep { max });
+        match kind {
+            ObjType::Text => self.text(obj),
+            ObjType::List => {
+                let depth = depth()?;
+                let items = match self.heads {
+                    Some(heads) => self.doc.list_range_at(obj, .., heads),
+                    None => self.doc.list_range(obj, ..),
+                };
+                let values = items.map(|item| self.item(&item.value, || item.id(), depth));
+                Ok(Value::List(values.collect::<Result<_, _>>()?))
+            }
+            ObjType::Map | ObjType::Table => {
+                let depth = depth()?;
+                let items = match self.heads {
+                    Some(heads) => self.doc.map_range_at(obj, .., heads),
+                    None => self.doc.map_range(obj, ..),
+                };
+                let mut map = BTreeMap::new();
+                for item in items {
+                    let value = self.item(&item.value, || item.id(), depth)?;
+                    map.insert(item.key.into_owned(), value);
+                }
+                Ok(Value::Map(map))
+            }
+        }
+    }
+
+    fn text(&self, obj: &ObjId) -> Result<Value, DocumentFault> {
+        let text = match self.heads {
+            Some(heads) => self.doc.text_at(obj, heads),
+            None => self.doc.text(obj),
+        };
+        text.map(Value::Text)
+            .map_err(|error| DocumentFault::Refused {
                 doing: "read a text",
                 reason: error.to_string(),
-            })?;
-            Ok(Value::Text(text))
-        }
-        ObjType::List => {
-            let depth = depth()?;
-            let items = doc.list_range(obj, ..);
-            let values = items.map(|item| item_value(doc, &item.value, || item.id(), depth));
-            Ok(Value::List(values.collect::<Result<_, _>>()?))
-        }
-        ObjType::Map | ObjType::Table => {
-            let depth = depth()?;
-            let mut map = BTreeMap::new();
-            for item in doc.map_range(obj, ..) {
-                let value = item_value(doc, &item.value, || item.id(), depth)?;
-                map.insert(item.key.into_owned(), value);
-            }
-            Ok(Value::Map(map))
+            })
+    }
+
+    fn item(
+        &self,
+        found: &ValueRef<'_>,
+        id: impl FnOnce() -> ObjId,
+        depth: usize,
+    ) -> Result<Value, DocumentFault> {
+        match found {
+            ValueRef::Object(kind) => self.object(&id(), *kind, depth),
+            ValueRef::Scalar(scalar) => Ok(borrowed_scalar(scalar)),
         }
     }
 }
 
-fn item_value<D: ReadDoc>(
-    doc: &D,
-    found: &ValueRef<'_>,
-    id: impl FnOnce() -> ObjId,
-    depth: usize,
-) -> Result<Value, DocumentFault> {
-    match found {
-        ValueRef::Object(kind) => object(doc, &id(), *kind, depth),
-        ValueRef::Scalar(scalar) => Ok(match scalar {
-            ScalarValueRef::Null => Value::Null,
-            ScalarValueRef::Boolean(yes) => Value::Bool(*yes),
-            ScalarValueRef::Int(number) => Value::Int(*number),
-            ScalarValueRef::Uint(number) => Value::Uint(*number),
-            ScalarValueRef::F64(number) => Value::Float(*number),
-            ScalarValueRef::Str(text) => Value::Str(text.to_string()),
-            ScalarValueRef::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
-            ScalarValueRef::Timestamp(millis) => Value::Timestamp(*millis),
-            ScalarValueRef::Counter(number) => Value::Counter(*number),
-            ScalarValueRef::Unknown { type_code, bytes } => Value::Unknown {
-                type_code: *type_code,
-                bytes: bytes.to_vec(),
-            },
-        }),
+fn borrowed_scalar(scalar: &ScalarValueRef<'_>) -> Value {
+    match scalar {
+        ScalarValueRef::Null => Value::Null,
+        ScalarValueRef::Boolean(yes) => Value::Bool(*yes),
+        ScalarValueRef::Int(number) => Value::Int(*number),
+        ScalarValueRef::Uint(number) => Value::Uint(*number),
+        ScalarValueRef::F64(number) => Value::Float(*number),
+        ScalarValueRef::Str(text) => Value::Str(text.to_string()),
+        ScalarValueRef::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+        ScalarValueRef::Timestamp(millis) => Value::Timestamp(*millis),
+        ScalarValueRef::Counter(number) => Value::Counter(*number),
+        ScalarValueRef::Unknown { type_code, bytes } => Value::Unknown {
+            type_code: *type_code,
+            bytes: bytes.to_vec(),
+        },
     }
 }
 

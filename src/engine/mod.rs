@@ -85,6 +85,9 @@ pub enum Event {
     },
     /// A projector is done with a record.
     Projected(Projection),
+    /// A projector could not read the store; the view stays behind until the record changes or the
+    /// store is opened again.
+    NotProjected(RecordKey),
     /// The application waits until a peer holds what is here of a record now.
     Await {
         /// Who waits.
@@ -323,6 +326,10 @@ impl Engine {
                 self.import(ticket, &intake);
             }
             Event::Projected(projection) => self.projected(now, projection),
+            Event::NotProjected(key) => {
+                self.projecting.remove(&key);
+                self.project(Vec::new());
+            }
             Event::Await {
                 ticket,
                 key,

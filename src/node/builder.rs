@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 #[cfg(feature = "redb")]
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
-use super::shared::{Parts, Shared};
+use super::documents::Documents;
+use super::shared::{Counters, Shared};
 use super::tasks::{Tasks, run_apart};
+use super::watch::Watchers;
 use super::{Handle, Node, driver};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::engine::{Config, Engine};
@@ -205,7 +208,7 @@ impl Builder {
         let store = self.place.open()?;
         let engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
         let (inbox, messages) = mpsc::channel(limits::ENGINE_INBOX_EVENTS);
-        let shared = Arc::new(Shared::new(Parts {
+        let shared = Arc::new(Shared {
             replica: engine.replica_id(),
             store_id: engine.store_id(),
             space: home,
@@ -213,9 +216,15 @@ impl Builder {
             connectors,
             clock: SystemClock::new(),
             inbox,
-            store,
-            entropy,
-        }));
+            documents: Documents::new(engine.store_id()),
+            watchers: Watchers::default(),
+            traffic: Counters::default(),
+            writer: Mutex::default(),
+            stopped: watch::Sender::new(false),
+            store: RwLock::new(Some(store)),
+            entropy: Mutex::new(entropy),
+            numbers: AtomicU64::new(1),
+        });
         let stop = Arc::new(Notify::new());
         let thread = driver::start(engine, &shared, messages, Arc::clone(&stop))?;
         Ok(Node(Arc::new(Handle {

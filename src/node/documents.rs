@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::shared::lock;
 use crate::doc::Value;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{ActorId, RecordKey, StoreId};
 use crate::limits;
 use crate::replica::Rows;
@@ -168,15 +167,10 @@ impl CheckedOut<'_> {
         self.loaded().refresh(rows, &key)
     }
 
-    /// The record's value as the store has it; `None` while local changes are under way that may
-    /// yet fail.
-    pub(super) fn committed_value(&mut self, rows: &Rows<'_>) -> Result<Option<Value>> {
+    /// The record's value as the store has it, without local changes that may yet fail.
+    pub(super) fn stored_value(&mut self, rows: &Rows<'_>) -> Result<Value> {
         self.refresh(rows)?;
-        let loaded = self.loaded();
-        if loaded.is_ahead() {
-            return Ok(None);
-        }
-        loaded.document.value().map(Some).map_err(Error::from)
+        self.loaded().stored_value()
     }
 
     /// Notes that a change was made: without [`CheckedOut::submitted`] the document is not kept,
@@ -214,6 +208,3 @@ impl Drop for CheckedOut<'_> {
         self.documents.returned.notify_all();
     }
 }
-
-/// How long to wait for local changes that are under way before looking again: about a commit.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(1);

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
 
-use super::documents::{Documents, LOOK_AGAIN};
+use super::documents::Documents;
 use super::driver::Message;
 use super::shared::{Shared, closed, lock, mismatched};
 use super::tasks::run_apart;
@@ -32,9 +31,7 @@ const VIEW_AT_ONCE_BYTES: u64 = 32 * 1024;
 pub(super) enum Submitted<R> {
     /// Nothing had to be written, and all that was read is committed.
     Nothing(R),
-    /// Nothing had to be written, but what was read is not committed yet.
-    Unsure,
-    /// It waits for its commit.
+    /// It waits for the commit of what it wrote or, if it wrote nothing, of what it read.
     Waiting(R, oneshot::Receiver<Reply>),
 }
 
@@ -58,7 +55,6 @@ impl Shared {
             let permit = self.inbox.reserve().await.map_err(|_gone| closed())?;
             match self.submit((key, creates), permit, &mut work)? {
                 Submitted::Nothing(result) => return Ok(result),
-                Submitted::Unsure => sleep(LOOK_AGAIN).await,
                 Submitted::Waiting(result, reply) => match self.captured(&[key], reply).await {
                     Ok(()) => return Ok(result),
                     Err(error) => {
@@ -87,21 +83,18 @@ impl Shared {
         document.refresh(&Rows::new(snapshot.as_ref()))?;
         let loaded = document.loaded();
         let (result, change) = work(&mut loaded.document, EditMeta::at(self.now().wall))?;
-        let Some(change) = change else {
-            return Ok(if loaded.is_ahead() {
-                Submitted::Unsure
-            } else {
-                Submitted::Nothing(result)
-            });
-        };
-        let write = write(key, change, &loaded.document, creates);
+        if change.is_none() && !loaded.is_ahead() {
+            return Ok(Submitted::Nothing(result));
+        }
+        let write = change.map(|it| write(key, it, &loaded.document, creates));
         document.changed();
-        let reply = self.capture(permit, correlation, vec![write]);
+        let reply = self.capture(permit, correlation, write.into_iter().collect());
         document.submitted();
         Ok(Submitted::Waiting(result, reply))
     }
 
-    /// Submits changes; whoever calls has the writer's turn.
+    /// Submits changes; whoever calls has the writer's turn. The answer comes after the commit of all
+    /// that was submitted before, also if there are none.
     pub(super) fn capture(
         &self,
         permit: mpsc::Permit<'_, Message>,

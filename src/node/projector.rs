@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::sleep;
 
-use super::documents::LOOK_AGAIN;
 use super::shared::Shared;
 use super::tasks::run_apart;
 use crate::engine::Event;
@@ -42,52 +40,44 @@ pub(super) fn start(shared: &Arc<Shared>) -> mpsc::Sender<RecordKey> {
     keys
 }
 
-/// Projects records, each once nothing local is under way in its document.
-async fn project(shared: &Arc<Shared>, mut keys: Vec<RecordKey>) {
-    while !keys.is_empty() {
-        let worker = Arc::clone(shared);
-        let work = move || make_all(&worker, keys);
-        let Ok((made, busy)) = run_apart(work).await else {
+/// Projects records.
+async fn project(shared: &Arc<Shared>, keys: Vec<RecordKey>) {
+    let worker = Arc::clone(shared);
+    let all = keys.clone();
+    let made = run_apart(move || make_all(&worker, &all)).await;
+    let made = made.unwrap_or_else(|error| {
+        tracing::warn!(%error, "could not make views");
+        keys.into_iter().map(Event::NotProjected).collect()
+    });
+    for event in made {
+        if shared.tell(event).await.is_err() {
             return;
-        };
-        for projection in made {
-            if shared.tell(Event::Projected(projection)).await.is_err() {
-                return;
-            }
         }
-        if !busy.is_empty() {
-            sleep(LOOK_AGAIN).await;
-        }
-        keys = busy;
     }
 }
 
-/// The views of records as the store has them, and those records in which local changes are under
-/// way.
-fn make_all(shared: &Shared, keys: Vec<RecordKey>) -> Result<(Vec<Projection>, Vec<RecordKey>)> {
+/// The views of records as the store has them.
+fn make_all(shared: &Shared, keys: &[RecordKey]) -> Result<Vec<Event>> {
     let snapshot = shared.snapshot()?;
     let rows = Rows::new(snapshot.as_ref());
-    let (mut made, mut busy) = (Vec::with_capacity(keys.len()), Vec::new());
-    for key in keys {
-        match make(shared, &rows, &key) {
-            Ok(Some(projection)) => made.push(projection),
-            Ok(None) => busy.push(key),
-            // The store can't be read: the view stays behind, as the store says.
-            Err(error) => tracing::warn!(record = %key, %error, "could not make a view"),
+    let made = keys.iter().map(|key| match make(shared, &rows, key) {
+        Ok(projection) => Event::Projected(projection),
+        Err(error) => {
+            tracing::warn!(record = %key, %error, "could not make a view");
+            Event::NotProjected(key.clone())
         }
-    }
-    Ok((made, busy))
+    });
+    Ok(made.collect())
 }
 
-/// The view of a record; `None` while local changes are under way.
-fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Option<Projection>> {
+/// The view of a record.
+fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection> {
     let span = tracing::debug_span!(names::span::PROJECT, record = %key);
     let _entered = span.entered();
     let mut document = shared.documents.check_out(key);
     metrics::counter!(names::DOCUMENTS_LOADED, names::label::CAUSE => "view").increment(1);
-    let value = match document.committed_value(rows) {
-        Ok(Some(value)) => Ok(value.to_bytes()),
-        Ok(None) => return Ok(None),
+    let value = match document.stored_value(rows) {
+        Ok(value) => Ok(value.to_bytes()),
         Err(error) if error.kind() == ErrorKind::Poisoned => Err(error.to_string()),
         Err(error) => return Err(error),
     };
@@ -102,10 +92,10 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Option<Proj
             (heads, changes) = (header.hashes(), header.changes);
         }
     }
-    Ok(Some(Projection {
+    Ok(Projection {
         key: key.clone(),
         heads,
         changes,
         value,
-    }))
+    })
 }

@@ -4,9 +4,6 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::time::sleep;
-
-use super::documents::LOOK_AGAIN;
 use super::shared::Shared;
 use super::tasks::run_apart;
 use crate::doc::Value;
@@ -19,7 +16,7 @@ use crate::replica::Rows;
 enum Found {
     Nothing,
     Value(Value),
-    /// The view is behind, and nothing local is under way.
+    /// The view is missing or behind.
     Document,
 }
 
@@ -50,23 +47,13 @@ impl Shared {
     }
 
     async fn value_of_document(self: &Arc<Self>, key: &RecordKey) -> Result<Value> {
-        loop {
-            let (shared, record) = (Arc::clone(self), key.clone());
-            match run_apart(move || shared.committed_value(&record)).await? {
-                Some(value) => return Ok(value),
-                // The view comes with the commit that is under way.
-                None => sleep(LOOK_AGAIN).await,
-            }
-            if let Found::Value(value) = self.find(key)? {
-                return Ok(value);
-            }
-        }
-    }
-
-    fn committed_value(&self, key: &RecordKey) -> Result<Option<Value>> {
-        let snapshot = self.snapshot()?;
-        let rows = Rows::new(snapshot.as_ref());
-        self.documents.check_out(key).committed_value(&rows)
+        let (shared, key) = (Arc::clone(self), key.clone());
+        run_apart(move || {
+            let snapshot = shared.snapshot()?;
+            let rows = Rows::new(snapshot.as_ref());
+            shared.documents.check_out(&key).stored_value(&rows)
+        })
+        .await
     }
 
     /// A record's heads, of a deleted one too.
@@ -109,42 +96,34 @@ impl Shared {
         let Some(number) = rows.number(space, Some(&collection))? else {
             return Ok(());
         };
-        let key = |record| RecordKey {
-            space,
-            collection: collection.clone(),
-            record,
+        // Where the view is missing or behind.
+        let value = |record| {
+            let collection = collection.clone();
+            let key = RecordKey {
+                space,
+                collection,
+                record,
+            };
+            self.documents.check_out(&key).stored_value(&rows)
         };
         let mut stale: BTreeSet<_> = rows.stale_records(number)?.into_iter().collect();
         rows.views(number, &mut |id, view| {
             // Records without a view stand between those that have one.
             while let Some(first) = stale.first().copied().filter(|it| *it < id) {
                 stale.remove(&first);
-                visit(first, self.value_behind_view(&rows, &key(first)));
+                visit(first, value(first));
             }
             if stale.remove(&id) {
-                visit(id, self.value_behind_view(&rows, &key(id)));
+                visit(id, value(id));
             } else {
                 visit(id, decode(&view.value));
             }
             ControlFlow::Continue(())
         })?;
         for id in stale {
-            visit(id, self.value_behind_view(&rows, &key(id)));
+            visit(id, value(id));
         }
         Ok(())
-    }
-
-    /// A record's value as the snapshot has it, though its view is behind.
-    fn value_behind_view(&self, rows: &Rows<'_>, key: &RecordKey) -> Result<Value> {
-        let mut document = self.documents.check_out(key);
-        if let Some(value) = document.committed_value(rows)? {
-            return Ok(value);
-        }
-        drop(document);
-        // Local changes are under way in it: load another one rather than wait.
-        let actor = crate::id::ActorId::of(self.store_id, key);
-        let loaded = crate::replica::documents::Loaded::open(rows, key, &actor)?;
-        loaded.document.value().map_err(Error::from)
     }
 
     /// The saved document of a record, of a deleted one too.

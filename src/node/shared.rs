@@ -35,9 +35,11 @@ pub(super) struct Shared {
     pub(super) writer: Mutex<()>,
     /// Whether the engine has stopped.
     pub(super) stopped: watch::Sender<bool>,
-    store: RwLock<Option<Arc<dyn Store>>>,
-    entropy: Mutex<Entropy>,
-    numbers: AtomicU64,
+    /// None once the engine has stopped.
+    pub(super) store: RwLock<Option<Arc<dyn Store>>>,
+    pub(super) entropy: Mutex<Entropy>,
+    /// The last of tickets and links.
+    pub(super) numbers: AtomicU64,
 }
 
 /// Frames and bytes that went over links.
@@ -49,41 +51,7 @@ pub(super) struct Counters {
     pub(super) received_frames: AtomicU64,
 }
 
-/// What a node is made of, besides what starts empty.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) replica: ReplicaId,
-    pub(super) store_id: StoreId,
-    pub(super) space: SpaceId,
-    pub(super) tasks: Tasks,
-    pub(super) connectors: Vec<Arc<dyn Connector>>,
-    pub(super) clock: SystemClock,
-    pub(super) inbox: mpsc::Sender<Message>,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) entropy: Entropy,
-}
-
 impl Shared {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self {
-            replica: parts.replica,
-            store_id: parts.store_id,
-            space: parts.space,
-            tasks: parts.tasks,
-            connectors: parts.connectors,
-            clock: parts.clock,
-            inbox: parts.inbox,
-            documents: Documents::new(parts.store_id),
-            watchers: Watchers::default(),
-            traffic: Counters::default(),
-            writer: Mutex::default(),
-            stopped: watch::Sender::new(false),
-            store: RwLock::new(Some(parts.store)),
-            entropy: Mutex::new(parts.entropy),
-            numbers: AtomicU64::new(1),
-        }
-    }
-
     pub(super) fn now(&self) -> Now {
         self.clock.read()
     }

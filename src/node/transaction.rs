@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
 
-use super::documents::{CheckedOut, LOOK_AGAIN};
+use super::documents::CheckedOut;
 use super::driver::Message;
 use super::edit::{Submitted, check_count, is_worth_repeating, write};
 use super::shared::{Shared, closed, lock};
@@ -233,10 +232,6 @@ impl Shared {
             let (submitted, keys) = self.submit_all(permit, &mut work)?;
             let (result, reply) = match submitted {
                 Submitted::Nothing(result) => return Ok(result),
-                Submitted::Unsure => {
-                    sleep(LOOK_AGAIN).await;
-                    continue;
-                }
                 Submitted::Waiting(result, reply) => (result, reply),
             };
             let keys: Vec<_> = keys.iter().collect();
@@ -266,20 +261,15 @@ impl Shared {
         };
         // What is changed and not submitted is not kept, whether `work` fails or panics.
         let result = work(&mut transaction)?;
-        if transaction.writes.is_empty() {
-            let submitted = if transaction.unsure {
-                Submitted::Unsure
-            } else {
-                Submitted::Nothing(result)
-            };
-            return Ok((submitted, Vec::new()));
+        if transaction.writes.is_empty() && !transaction.unsure {
+            return Ok((Submitted::Nothing(result), Vec::new()));
         }
         let Transaction {
             mut documents,
             writes,
             ..
         } = transaction;
-        let keys = writes.iter().map(|it| it.key.clone()).collect();
+        let keys = documents.keys().cloned().collect();
         let reply: oneshot::Receiver<Reply> = self.capture(permit, self.correlation(), writes);
         documents.values_mut().for_each(CheckedOut::submitted);
         Ok((Submitted::Waiting(result, reply), keys))

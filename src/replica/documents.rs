@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::keys::Slot;
 use super::read::{Rows, damaged};
 use super::rows::Header;
-use crate::doc::{Change, Document};
+use crate::doc::{Change, Document, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, Heads, Lsn, RecordKey};
 use crate::store::Table;
@@ -51,6 +51,19 @@ impl Loaded {
     /// Whether there are local changes in it that it has not met in the store yet.
     pub fn is_ahead(&self) -> bool {
         self.document.heads() != self.heads
+    }
+
+    /// The value of what is stored of it, without local changes that may yet fail.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Poisoned`] when Automerge fails.
+    pub fn stored_value(&self) -> Result<Value> {
+        let value = if self.is_ahead() {
+            self.document.value_at(&self.heads)
+        } else {
+            self.document.value()
+        };
+        value.map_err(Error::from)
     }
 
     /// Brings the document up to what the store has of the record. Costs in proportion to what is

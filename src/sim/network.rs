@@ -220,6 +220,7 @@ impl Network {
             Event::Capture { .. }
             | Event::Import { .. }
             | Event::Projected(_)
+            | Event::NotProjected(_)
             | Event::Await { .. }
             | Event::Forget(_)
             | Event::Status(_)

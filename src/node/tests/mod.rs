@@ -1,5 +1,6 @@
 //! Nodes over memory and real sockets.
 
+mod busy;
 mod failure;
 
 use std::sync::Arc;
@@ -258,6 +259,7 @@ async fn identity_and_records_outlive_a_restart() {
     assert_eq!(node.collections().await.unwrap().len(), 1);
 }
 
+#[cfg(feature = "redb")]
 #[tokio::test]
 async fn dropping_the_last_handle_closes_the_store() {
     let folder = tempfile::tempdir().unwrap();
@@ -280,6 +282,7 @@ async fn dropping_the_last_handle_closes_the_store() {
     Node::builder().store(&path).open().await.unwrap();
 }
 
+#[cfg(feature = "websocket")]
 #[tokio::test]
 async fn a_hub_relays_between_sockets_and_keeps_no_views() {
     let hub = Node::builder().relay().open().await.unwrap();

@@ -13,6 +13,10 @@ pub(super) type Patch = (usize, usize, String);
 
 /// What one person did at once, on the merge of `parents`.
 #[derive(Deserialize)]
+#[cfg_attr(
+    not(feature = "sim"),
+    expect(dead_code, reason = "one author's history has no branches")
+)]
 pub(super) struct Step {
     #[serde(default)]
     pub parents: Vec<usize>,
@@ -57,6 +61,7 @@ pub(super) fn one_author() -> History {
 }
 
 /// Two people writing one text at once: 26,078 steps.
+#[cfg(feature = "sim")]
 pub(super) fn two_people() -> History {
     recorded("friendsforever").unwrap_or_else(|| made_up(26_078, 2))
 }
