@@ -13,4 +13,5 @@ mod guarantees;
 #[cfg(feature = "sim")]
 mod simulation;
 mod tidy;
+#[cfg(feature = "websocket")]
 mod traces;

@@ -136,6 +136,7 @@ async fn a_node_whose_store_failed_reads_on_rests_and_shuts_down() {
     b.shutdown().await.unwrap();
 }
 
+#[cfg(feature = "redb")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_shutdown_returns_with_the_store_closed() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,6 @@
 
 mod history;
 mod materialised;
-#[cfg(feature = "websocket")]
 mod one_author;
 #[cfg(feature = "sim")]
 mod two_people;
