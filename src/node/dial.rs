@@ -16,13 +16,15 @@ use crate::peer::{PeerAddress, PeerEvent};
 use crate::telemetry::names;
 use crate::transport::{Connection, Connector, Listener, TransportError};
 
-/// The connector for an address.
+/// The connector for an address, if it can be dialled at all.
 pub(super) fn connector(shared: &Shared, address: &str) -> Result<Arc<dyn Connector>> {
     let found = shared.connectors.iter().find(|it| it.supports(address));
-    found.cloned().ok_or_else(|| {
+    let connector = found.ok_or_else(|| {
         let message = format!("no transport of this node dials {address:?}; write ws://host:port");
         Error::new(ErrorKind::InvalidInput, message)
-    })
+    })?;
+    connector.check(address)?;
+    Ok(Arc::clone(connector))
 }
 
 /// Dials a peer in a task of its own, which becomes the link's.

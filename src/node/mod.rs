@@ -221,7 +221,7 @@ impl Node {
     /// Returns before it is linked; [`Node::status`] shows how it stands.
     ///
     /// # Errors
-    /// `InvalidInput` if no transport dials such an address, `Closed` if the node is shut down.
+    /// `InvalidInput` if no transport can dial such an address, `Closed` if the node is shut down.
     pub async fn connect(&self, address: &str) -> Result<()> {
         self.add_peer(address, None).await
     }

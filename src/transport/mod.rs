@@ -116,6 +116,17 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// Whether `address` has a scheme that this transport dials.
     fn supports(&self, address: &str) -> bool;
 
+    /// Says what is wrong with an address of such a scheme, as far as that is known without dialling.
+    ///
+    /// Whoever typed it is told at once, in place of a dial that is refused later. Transports whose
+    /// addresses need no reading need not implement this.
+    ///
+    /// # Errors
+    /// [`TransportError::InvalidAddress`] if [`Connector::connect`] would fail with it.
+    fn check(&self, _address: &str) -> Result<(), TransportError> {
+        Ok(())
+    }
+
     /// Opens a link to `address`, within a bounded time of the transport's own.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ fn wrong_usage_ends_with_2() {
         &["serve", "--listen", "127.0.0.1:0", "--admit", "nobody"],
         &["sync", "ws://127.0.0.1:1", "--timeout", "soon"],
         &["watch", "--limit", "0"],
+        &["get", "tasks", ""],
+        &["ls", "--space", ""],
     ] {
         over(&store, arguments).failed(2, "usage");
     }
@@ -35,6 +37,10 @@ fn wrong_input_ends_with_2() {
         &["put", "tasks", "a", r#"{"n": {"$counter": "x"}}"#],
         &["put", "tasks", "a", r#"{"$deleted": 1}"#],
         &["sync", "http://127.0.0.1:1"],
+        &["sync", "ws://"],
+        &["sync", "ws://127.0.0.1:99999"],
+        &["sync", "wss://127.0.0.1:1"],
+        &["watch", "--connect", "ws://127.0.0.1:0"],
         &["import", "tasks", "-", "--id", "a"],
     ] {
         let ran = over(&store, arguments);

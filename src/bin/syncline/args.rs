@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser as NotEmpty;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use syncline::ReplicaId;
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// The space: a name shared by all who sync, or 32 hex digits.
-    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    #[arg(long, global = true, value_name = "NAME", default_value = "default", value_parser = NotEmpty::new())]
     pub(crate) space: String,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -82,6 +83,7 @@ pub(crate) struct RecordArgs {
     /// The collection.
     pub(crate) collection: String,
     /// The record's id or name.
+    #[arg(value_parser = NotEmpty::new())]
     pub(crate) id: String,
 }
 
@@ -112,6 +114,7 @@ pub(crate) struct ServeArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "syncline put [OPTIONS] --store <FILE> <COLLECTION> [ID] <JSON>")]
 pub(crate) struct PutArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -119,7 +122,7 @@ pub(crate) struct PutArgs {
     pub(crate) collection: String,
     /// The record's id or name (a new one without it), and the record: a JSON object, or - for
     /// stdin.
-    #[arg(num_args = 1..=2, value_names = ["ID", "JSON"], required = true)]
+    #[arg(num_args = 1..=2, value_name = "[ID] JSON", required = true, value_parser = NotEmpty::new())]
     pub(crate) record: Vec<String>,
 }
 
@@ -195,7 +198,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "FIELD")]
     pub(crate) key: Option<String>,
     /// The record that an Automerge file goes into; without it, a new one.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NotEmpty::new())]
     pub(crate) id: Option<String>,
     /// Print each record's id once it is safe on disk.
     #[arg(long)]

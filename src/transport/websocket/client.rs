@@ -40,11 +40,17 @@ impl WebSocketConnector {
         }
     }
 
-    async fn dial(&self, address: &str) -> Result<Connection, TransportError> {
+    /// Where to dial, if this connector can dial there.
+    fn target(&self, address: &str) -> Result<Target, TransportError> {
         let target = Target::parse(address)?;
         if target.secure {
             self.check_tls(address)?;
         }
+        Ok(target)
+    }
+
+    async fn dial(&self, address: &str) -> Result<Connection, TransportError> {
+        let target = self.target(address)?;
         let stream = TcpStream::connect((target.host.as_str(), target.port))
             .await
             .map_err(|source| TransportError::Unreachable {
@@ -113,6 +119,10 @@ impl WebSocketConnector {
 impl Connector for WebSocketConnector {
     fn supports(&self, address: &str) -> bool {
         has_scheme(address)
+    }
+
+    fn check(&self, address: &str) -> Result<(), TransportError> {
+        self.target(address).map(drop)
     }
 
     fn connect<'a>(

@@ -409,6 +409,8 @@ async fn a_port_that_is_taken_is_an_error_that_names_it() {
 async fn a_secure_address_needs_to_know_whom_to_trust() {
     let connector = WebSocketConnector::default();
     assert!(connector.supports("wss://hub.example"));
+    assert!(connector.check("wss://hub.example").is_err());
+    assert!(connector.check("ws://hub.example").is_ok());
     let error = connector.connect("wss://hub.example").await.unwrap_err();
     assert!(
         matches!(error, TransportError::InvalidAddress { .. }),
