@@ -233,6 +233,8 @@ pub struct Engine {
     behind: BTreeSet<RecordKey>,
     /// When cursors first moved that are not written yet.
     unsaved: Option<Instant>,
+    /// Why the store can't be written any more.
+    failure: Option<(ErrorKind, String)>,
     /// When something was first committed that is not synced yet.
     unsynced: Option<Instant>,
     /// When the gauges are to be set.
@@ -270,6 +272,7 @@ impl Engine {
             projecting: BTreeSet::new(),
             behind: BTreeSet::new(),
             unsaved: None,
+            failure: None,
             unsynced: None,
             report_at: None,
             unsettled: None,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, LinkId};
 use crate::access::Role;
+use crate::error::ErrorKind;
 use crate::id::{Lsn, ReplicaId, SpaceId, StoreId};
 use crate::peer::{BreakerState, PeerAddress, PeerState};
 use crate::reconcile::{Inventory, Span};
@@ -33,6 +34,8 @@ pub struct Status {
     pub views_behind: usize,
     /// An earlier write failed; only reads go on.
     pub read_only: bool,
+    /// Why it failed.
+    pub failure: Option<(ErrorKind, String)>,
 }
 
 impl Status {
@@ -134,6 +137,7 @@ impl Engine {
             store_bytes: self.replica.store().size_bytes(),
             views_behind: self.views_behind(),
             read_only: self.replica.has_failed(),
+            failure: self.failure.clone(),
         }
     }
 

@@ -137,6 +137,8 @@ impl Engine {
             "the store failed; only reads go on"
         );
         let kind = error.kind();
+        self.failure
+            .get_or_insert_with(|| (kind, format!("{error:#}")));
         for (ticket, reply) in std::mem::take(&mut self.captured) {
             // One error cannot be given to several, but its words can.
             let error = Error::new(kind, format!("{error:#}"));

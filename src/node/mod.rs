@@ -313,16 +313,17 @@ impl Node {
     /// it.
     ///
     /// # Errors
-    /// `Closed` if the node is shut down.
+    /// `Closed` if the node is shut down; why the store can't be written, if so, since nothing that
+    /// comes can be kept then.
     pub async fn synced(&self) -> Result<()> {
         let mut looks = 0;
         while looks < 2 {
+            let status = self.status().await?;
             // What one look finds committed may be asked to be projected only after it.
-            looks = if self.status().await?.is_synced() {
-                looks + 1
-            } else {
-                0
-            };
+            looks = if status.is_synced() { looks + 1 } else { 0 };
+            if let Some((kind, why)) = status.failure {
+                return Err(Error::new(kind, why));
+            }
             sleep(LOOK_EVERY).await;
         }
         Ok(())

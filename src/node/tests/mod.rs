@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::record::{Counter, Text};
-use crate::store::MemoryStore;
+use crate::store::{CommitFault, FaultStore, MemoryStore, Store};
 use crate::transport::memory::MemoryNetwork;
 
 #[derive(Clone, Debug, Default, PartialEq, Reconcile, Serialize, Deserialize)]
@@ -240,7 +240,7 @@ async fn a_saved_document_moves_a_record_with_its_history() {
 
 #[tokio::test]
 async fn identity_and_records_outlive_a_restart() {
-    let store: Arc<dyn crate::store::Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let open = || Node::builder().store_in(Arc::clone(&store)).open();
     let node = open().await.unwrap();
     let (replica, store_id) = (node.replica_id(), node.store_id());
@@ -309,6 +309,24 @@ async fn a_hub_relays_between_sockets_and_keeps_no_views() {
     assert_eq!(on_hub.get(id).await.unwrap(), Some(json!({"n": 1})));
     assert_eq!(on_hub.list().await.unwrap().len(), 1);
     assert!(hub.traffic().sent_bytes > 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_others_is_told_that_nothing_can_be_kept() {
+    let network = MemoryNetwork::new();
+    let store = Arc::new(FaultStore::new(MemoryStore::new()));
+    let a = Node::builder().open().await.unwrap();
+    let address = a.listen_on(Box::new(network.listen("a").unwrap())).unwrap();
+    let connector = Arc::new(network.clone());
+    let given: Arc<dyn Store> = Arc::<FaultStore<MemoryStore>>::clone(&store);
+    let b = Node::builder().store_in(given).connector(connector);
+    let b = b.open().await.unwrap();
+    let tasks = a.records("tasks").unwrap();
+    tasks.insert(&json!({"n": 1})).await.unwrap();
+    store.fail_commit(store.commits() + 1, CommitFault::DiskFull);
+    b.connect(&address).await.unwrap();
+    let error = within(b.synced()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
 }
 
 #[test]
