@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Handle;
-use super::driver::Message;
 use super::shared::{Shared, mismatched};
 use crate::engine::{Event, Reply, Target, Ticket};
 use crate::error::Result;
@@ -21,13 +20,15 @@ pub struct Delivery {
 }
 
 /// A wait that is forgotten by the engine when its caller gives up.
-struct Asked<'a>(&'a Shared, Option<Ticket>);
+struct Asked<'a>(&'a Arc<Shared>, Option<Ticket>);
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.1 {
-            // If the inbox is full the engine keeps the waiter, and answers nobody.
-            drop(self.0.inbox.try_send(Message::Event(Event::Forget(ticket))));
+            let shared = Arc::clone(self.0);
+            let forget = async move { shared.tell(Event::Forget(ticket)).await };
+            // Once the node is shut down nothing is left to be forgotten.
+            self.0.tasks.spawn(async move { drop(forget.await) });
         }
     }
 }

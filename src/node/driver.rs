@@ -16,7 +16,7 @@ use crate::engine::{Effect, Engine, Event, LinkId, Reply, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordKey;
 use crate::limits;
-use crate::peer::PeerAddress;
+use crate::peer::{PeerAddress, PeerEvent};
 
 /// What comes to the engine's thread.
 #[derive(Debug)]
@@ -135,6 +135,9 @@ impl Driver {
                 if let Event::LinkLost { link, .. } = &event {
                     self.links.remove(link);
                 }
+                if let Event::Peer(PeerEvent::Failed { peer, attempt, .. }) = &event {
+                    self.dials.remove(&(peer.clone(), *attempt));
+                }
                 self.handle(event);
                 0
             }
@@ -203,7 +206,6 @@ impl Driver {
                     expects,
                 } => {
                     let dial = dial::dial(&self.shared, (peer.clone(), attempt), expects);
-                    self.dials.retain(|_, it| !it.is_finished());
                     self.dials.insert((peer, attempt), dial);
                 }
                 Effect::CancelDial { peer, attempt } => {

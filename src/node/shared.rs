@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::documents::Documents;
 use super::driver::Message;
-use super::tasks::Tasks;
+use super::tasks::{Running, Tasks};
 use super::watch::Watchers;
 use crate::engine::{Event, LinkId, Reply, Ticket};
 use crate::entropy::Entropy;
@@ -74,10 +74,13 @@ impl Shared {
     }
 
     /// What is committed now.
-    pub(super) fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+    pub(super) fn snapshot(&self) -> Result<Reading> {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         match store.as_ref() {
-            Some(store) => Ok(store.snapshot()?),
+            Some(store) => Ok(Reading {
+                snapshot: store.snapshot()?,
+                _running: self.tasks.running(),
+            }),
             None => Err(closed()),
         }
     }
@@ -112,6 +115,20 @@ impl Shared {
         let message = Message::Ask(question(ticket), ticket, answer);
         self.inbox.send(message).await.map_err(|_gone| closed())?;
         reply.await.map_err(|_gone| closed())
+    }
+}
+
+/// A snapshot. It keeps the store open, so a shutdown waits for it.
+#[derive(Debug)]
+pub(super) struct Reading {
+    // Dropped first: once nothing is running, the store is closed.
+    snapshot: Box<dyn Snapshot>,
+    _running: Running,
+}
+
+impl AsRef<dyn Snapshot> for Reading {
+    fn as_ref(&self) -> &(dyn Snapshot + 'static) {
+        self.snapshot.as_ref()
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Time that a shutdown waits for tasks. They end by themselves, links last.
+/// Time that a shutdown waits for tasks and reads. Tasks end by themselves, links last.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts tasks and counts those that run.
@@ -20,8 +20,9 @@ pub(super) struct Tasks {
     running: watch::Sender<usize>,
 }
 
-/// One task that runs, until it is dropped.
-struct Running(watch::Sender<usize>);
+/// One task or read that is under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Running(watch::Sender<usize>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -35,10 +36,15 @@ impl Tasks {
         Self { runtime, running }
     }
 
+    /// Counts something that a shutdown waits for.
+    pub(super) fn running(&self) -> Running {
+        self.running.send_modify(|it| *it += 1);
+        Running(self.running.clone())
+    }
+
     /// Starts a task.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.running.send_modify(|it| *it += 1);
-        let running = Running(self.running.clone());
+        let running = self.running();
         let counted = async move {
             task.await;
             drop(running);
@@ -46,12 +52,14 @@ impl Tasks {
         self.runtime.spawn(counted).abort_handle()
     }
 
-    /// Waits for the end of all tasks, for a bounded time.
+    /// Waits for the end of all tasks and reads, for a bounded time.
     pub(super) async fn ended(&self) {
         let mut running = self.running.subscribe();
         let ended = running.wait_for(|it| *it == 0);
         if timeout(END_WITHIN, ended).await.is_err() {
-            tracing::warn!("some links have not closed in time; they are left to themselves");
+            tracing::warn!(
+                "some links or reads have not ended in time; they are left to themselves"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::documents::CheckedOut;
 use super::driver::Message;
 use super::edit::{Submitted, check_count, is_worth_repeating, write};
-use super::shared::{Shared, closed, lock};
+use super::shared::{Reading, Shared, closed, lock};
 use super::{Collection, Records};
 use crate::doc::{Change, Document, Edit, EditMeta, Value};
 use crate::engine::Reply;
@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::id::{RecordId, RecordKey};
 use crate::record::{self, Record};
 use crate::replica::{Rows, Write};
-use crate::store::Snapshot;
 
 /// Edits that become durable together, or not at all. What was edited is read back changed.
 ///
@@ -25,7 +24,7 @@ use crate::store::Snapshot;
 #[derive(Debug)]
 pub struct Transaction<'a> {
     shared: &'a Shared,
-    snapshot: Box<dyn Snapshot>,
+    snapshot: Reading,
     meta: EditMeta,
     documents: BTreeMap<RecordKey, CheckedOut<'a>>,
     writes: Vec<Write>,

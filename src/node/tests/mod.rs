@@ -2,6 +2,8 @@
 
 mod busy;
 mod failure;
+mod links;
+mod reads;
 
 use std::sync::Arc;
 use std::time::Duration;
