@@ -164,12 +164,16 @@ impl Builder {
     ///
     /// # Errors
     /// `StoreLocked`, `StoreForeign`, `StoreTooNew`, `StoreCorrupt`, `StoreReadOnly`, `DiskFull` or
-    /// `Io` if the store can't be opened, `InvalidInput` outside of a tokio runtime.
+    /// `Io` if the store can't be opened, `InvalidInput` outside of a tokio runtime with timers.
     pub async fn open(self) -> Result<Node> {
         let runtime = Runtime::try_current().map_err(|error| {
             let message = "a node is opened inside a tokio runtime with time and IO enabled";
             Error::new(ErrorKind::InvalidInput, message).with_source(error)
         })?;
+        if !has_timers() {
+            let message = "the tokio runtime has no timers; build it with enable_all()";
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
         run_apart(move || self.start(runtime)).await
     }
 
@@ -233,4 +237,10 @@ impl Builder {
             thread: Mutex::new(Some(thread)),
         })))
     }
+}
+
+/// Whether the runtime around us has timers. Tokio tells by a panic only, which must not wait for
+/// the first edit that has to wait.
+fn has_timers() -> bool {
+    std::panic::catch_unwind(|| drop(tokio::time::sleep(std::time::Duration::ZERO))).is_ok()
 }

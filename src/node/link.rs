@@ -68,6 +68,19 @@ impl Outlet {
     }
 }
 
+/// A link's task. However it ends, with its runtime or by a transport's panic too, the engine hears
+/// of it at once.
+struct Ending<'a>(&'a Shared, LinkId);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let (link, reason) = (self.1, "its task has ended".to_owned());
+        let lost = Message::Event(Event::LinkLost { link, reason });
+        // If there is no room, the link is found idle later.
+        drop(self.0.inbox.try_send(lost));
+    }
+}
+
 /// Tells the engine of a link with `event`, then runs it until it ends.
 pub(super) async fn run(shared: Arc<Shared>, link: LinkId, connection: Connection, event: Event) {
     let (frames, commands) = mpsc::channel(limits::LINK_OUTBOX_FRAMES_MAX);
@@ -86,6 +99,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: LinkId, connection: Connectio
     {
         return;
     }
+    let _ending = Ending(&shared, link);
     let address = connection.peer_address().to_owned();
     let (source, sink) = connection.split();
     let span = tracing::debug_span!(names::span::LINK, link = link.0, address);

@@ -4,6 +4,7 @@ mod busy;
 mod failure;
 mod links;
 mod reads;
+mod runtimes;
 
 use std::sync::Arc;
 use std::time::Duration;
