@@ -307,7 +307,8 @@ impl Node {
     }
 
     /// Until there is a link, every linked peer has acknowledged all that is here, all that each
-    /// of them had when it was linked is here, and all views are up to date.
+    /// of them had when it was linked is here, and all views are up to date. Spaces that a peer does
+    /// not share with us do not count; [`Node::status`] shows them as refused.
     ///
     /// It has no end of its own while that does not come about; put `tokio::time::timeout` around
     /// it.
