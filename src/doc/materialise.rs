@@ -132,3 +132,34 @@ pub(super) fn owned_scalar(scalar: &automerge::ScalarValue) -> Value {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Document, EditMeta};
+    use super::*;
+    use crate::id::ActorId;
+
+    #[test]
+    fn the_past_reads_as_it_was() {
+        let json = |json: &str| Value::from_json(&serde_json::from_str(json).unwrap()).unwrap();
+        let mut document = Document::new(&ActorId::from_bytes(vec![1; 16]));
+        let put = |document: &mut Document, value: &Value| {
+            let put = document
+                .edit::<_, crate::error::Error>(EditMeta::default(), |edit| edit.set(&[], value));
+            put.unwrap();
+        };
+        put(
+            &mut document,
+            &json(
+                r#"{"t": {"$text": "one"}, "c": {"$counter": 1}, "l": [1, {"a": 2}], "x": null}"#,
+            ),
+        );
+        let (heads, value) = (document.heads(), document.value().unwrap());
+        put(
+            &mut document,
+            &json(r#"{"t": {"$text": "one two"}, "c": {"$counter": 5}, "l": [{"a": 3}], "y": 1}"#),
+        );
+        assert_ne!(document.value().unwrap(), value);
+        assert_eq!(document.value_at(&heads).unwrap(), value);
+    }
+}
