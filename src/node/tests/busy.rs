@@ -18,12 +18,12 @@ async fn a_large_record_is_read_while_its_writer_never_rests() {
         .unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let mut writers = tokio::task::JoinSet::new();
-    for writer in 0..4 {
+    for writer in 0..16 {
         let (records, done) = (records.clone(), Arc::clone(&done));
         writers.spawn(async move {
             let mut number = 0_i64;
             while !done.load(Ordering::Relaxed) {
-                number += 4;
+                number += 16;
                 let n = json!({"n": number + writer});
                 records.patch(id, &n).await.unwrap();
             }
