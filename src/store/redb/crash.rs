@@ -1,152 +1,20 @@
 //! Crashes at every kind of moment, on a disk that loses, reorders and tears what was not synced.
 
-use std::io;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard};
 
-use ::redb::StorageBackend;
-
-use super::{FORMAT_KEY, RedbOptions, RedbStore};
+use super::{CrashDisk, FORMAT_KEY, RedbOptions, RedbStore};
 use crate::entropy::Entropy;
 use crate::store::{Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
 
-/// What a disk writes whole or not at all, in bytes.
-const SECTOR: usize = 512;
+crate::store_conformance!(
+    on_a_disk_that_loses_what_is_not_synced,
+    in || (CrashDisk::new(), std::cell::RefCell::new(Entropy::from_number(1))),
+    |(disk, entropy)| open(disk, &mut entropy.borrow_mut()).unwrap()
+);
 
 const TABLES: [Table; 3] = [Table::Log, Table::Records, Table::Tree];
 
-/// A disk that keeps apart what was synced. It can be shared, to look at it after a crash.
-#[derive(Clone, Debug, Default)]
-struct Disk(Arc<Mutex<Platters>>);
-
-#[derive(Debug, Default)]
-struct Platters {
-    /// What reads see.
-    live: Vec<u8>,
-    /// What has survived for certain.
-    synced: Vec<u8>,
-    /// What was done since the last sync, in order.
-    unsynced: Vec<Change>,
-    /// Writes, resizes and syncs that still succeed; the power is cut at the next one.
-    left: Option<u64>,
-    done: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write(usize, Vec<u8>),
-    Resize(usize),
-}
-
-impl Disk {
-    fn with(bytes: Vec<u8>) -> Self {
-        let disk = Self::default();
-        disk.platters().live.clone_from(&bytes);
-        disk.platters().synced = bytes;
-        disk
-    }
-
-    fn platters(&self) -> MutexGuard<'_, Platters> {
-        self.0.lock().unwrap()
-    }
-
-    fn cut_power_after(&self, operations: u64) {
-        self.platters().left = Some(operations);
-    }
-
-    fn is_dead(&self) -> bool {
-        self.platters().left == Some(0)
-    }
-
-    /// What is found after the crash: each unsynced write is there, lost, or there in part.
-    fn after_crash(&self, entropy: &mut Entropy) -> Vec<u8> {
-        let platters = self.platters();
-        let mut bytes = platters.synced.clone();
-        for change in &platters.unsynced {
-            let kept = entropy.below(3);
-            match change {
-                _ if kept == 0 => {}
-                Change::Resize(len) => bytes.resize(*len, 0),
-                Change::Write(offset, data) if kept == 1 => write(&mut bytes, *offset, data),
-                Change::Write(offset, data) => tear(&mut bytes, *offset, data, entropy),
-            }
-        }
-        bytes
-    }
-}
-
-/// Writes what lies within the file; the rest is lost with the resize that would have made room.
-fn write(bytes: &mut [u8], offset: usize, data: &[u8]) {
-    let end = bytes.len().min(offset + data.len());
-    if offset < end {
-        bytes[offset..end].copy_from_slice(&data[..end - offset]);
-    }
-}
-
-/// Writes a random half of the sectors.
-fn tear(bytes: &mut [u8], offset: usize, data: &[u8], entropy: &mut Entropy) {
-    for (number, sector) in data.chunks(SECTOR).enumerate() {
-        if entropy.below(2) == 0 {
-            write(bytes, offset + number * SECTOR, sector);
-        }
-    }
-}
-
-impl Platters {
-    fn change(&mut self, change: Change) -> io::Result<()> {
-        self.step()?;
-        match &change {
-            Change::Write(offset, data) => write(&mut self.live, *offset, data),
-            Change::Resize(len) => self.live.resize(*len, 0),
-        }
-        self.unsynced.push(change);
-        Ok(())
-    }
-
-    fn step(&mut self) -> io::Result<()> {
-        match &mut self.left {
-            Some(0) => return Err(io::Error::other("the power is cut")),
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        self.done += 1;
-        Ok(())
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> Result<u64, io::Error> {
-        Ok(self.platters().live.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        let start = usize::try_from(offset).unwrap();
-        let platters = self.platters();
-        let bytes = platters.live.get(start..start + out.len());
-        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        let len = usize::try_from(len).unwrap();
-        self.platters().change(Change::Resize(len))
-    }
-
-    fn sync_data(&self) -> Result<(), io::Error> {
-        let mut platters = self.platters();
-        platters.step()?;
-        platters.synced = platters.live.clone();
-        platters.unsynced.clear();
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        let offset = usize::try_from(offset).unwrap();
-        self.platters().change(Change::Write(offset, data.to_vec()))
-    }
-}
-
-fn open(disk: &Disk, entropy: &mut Entropy) -> Result<RedbStore, crate::store::StoreError> {
+fn open(disk: &CrashDisk, entropy: &mut Entropy) -> Result<RedbStore, crate::store::StoreError> {
     let options = RedbOptions {
         // A cache too small for a commit makes redb write pages before the commit ends.
         cache_bytes: if entropy.below(2) == 0 { 0 } else { 1 << 20 },
@@ -221,7 +89,7 @@ fn expected(last: u64, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// Commits until the power is cut. Returns the last batch that must survive, and the last tried.
-fn work(disk: &Disk, relaxed_share: u64, from: u64, entropy: &mut Entropy) -> (u64, u64) {
+fn work(disk: &CrashDisk, relaxed_share: u64, from: u64, entropy: &mut Entropy) -> (u64, u64) {
     let (mut acknowledged, mut tried, mut visible) = (from, from, from);
     let Ok(store) = open(disk, entropy) else {
         return (acknowledged, tried);
@@ -266,14 +134,14 @@ fn work(disk: &Disk, relaxed_share: u64, from: u64, entropy: &mut Entropy) -> (u
 /// Crashes at random moments, several times in the life of one disk.
 fn crash(seed: u64, relaxed_share: u64) {
     let mut entropy = Entropy::from_number(seed);
-    let mut disk = Disk::default();
+    let mut disk = CrashDisk::new();
     let mut last = 0;
     for life in 0..4 {
         // The first life may end while the store is being created.
         let operations = 1 + entropy.below(if life == 0 { 40 } else { 400 });
         disk.cut_power_after(operations);
         let (acknowledged, tried) = work(&disk, relaxed_share, last, &mut entropy);
-        disk = Disk::with(disk.after_crash(&mut entropy));
+        disk = CrashDisk::with_image(disk.image_after_crash(&mut entropy));
         let store = open(&disk, &mut entropy);
         let store = store.unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error:?}"));
         last = last_batch(&store);
@@ -301,17 +169,17 @@ fn a_crash_under_relaxed_durability_loses_whole_batches_from_the_end_only() {
 
 #[test]
 fn a_crash_at_each_operation_of_the_creation_leaves_a_store_or_nothing() {
-    let disk = Disk::default();
+    let disk = CrashDisk::new();
     let mut entropy = Entropy::from_number(9);
     drop(open(&disk, &mut entropy).unwrap());
-    let operations = disk.platters().done;
+    let operations = disk.operations();
     for operation in 0..operations {
         for seed in 0..10 {
             let mut entropy = Entropy::from_number(seed);
-            let disk = Disk::default();
+            let disk = CrashDisk::new();
             disk.cut_power_after(operation);
             drop(open(&disk, &mut entropy));
-            let disk = Disk::with(disk.after_crash(&mut entropy));
+            let disk = CrashDisk::with_image(disk.image_after_crash(&mut entropy));
             let store = open(&disk, &mut entropy).unwrap();
             assert_eq!(last_batch(&store), 0, "operation {operation}, seed {seed}");
             store.commit(&batch(1), Durability::Immediate).unwrap();

@@ -3,6 +3,8 @@
 //! The only module that names redb. Its [`StorageBackend`] is the one
 //! foreign type in a public signature: it is where tests put a disk of their own.
 
+#[cfg(any(test, feature = "sim"))]
+mod disk;
 mod open;
 mod place;
 mod shield;
@@ -12,6 +14,9 @@ mod snapshot;
 mod crash;
 #[cfg(test)]
 mod tests;
+
+#[cfg(any(test, feature = "sim"))]
+pub use self::disk::CrashDisk;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
