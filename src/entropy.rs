@@ -49,6 +49,11 @@ impl Entropy {
         bytes
     }
 
+    /// Fills a buffer with random bytes.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.reader.fill(bytes);
+    }
+
     /// A random number.
     pub fn number(&mut self) -> u64 {
         u64::from_be_bytes(self.bytes())

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod limits;
 pub mod node;
 pub mod peer;
+pub mod plant;
 pub mod reconcile;
 pub mod record;
 pub mod replica;

@@ -294,6 +294,11 @@ impl Engine {
         self.replica.id()
     }
 
+    /// Whether a link is open here: what comes on others is not heard.
+    pub fn has_link(&self, link: LinkId) -> bool {
+        self.links.contains_key(&link)
+    }
+
     /// The replica, for reading.
     pub const fn replica(&self) -> &Replica {
         &self.replica

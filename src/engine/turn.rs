@@ -1,11 +1,14 @@
 //! One turn: commit what was handled, then let sessions read it and speak.
 
+use std::hash::BuildHasher as _;
+
 use super::gate::PeerGate;
 use super::{Effect, Engine, LinkId, Reply};
 use crate::error::{Error, ErrorKind};
 use crate::id::{Lsn, ReplicaId, SpaceId, StoreId};
 use crate::limits;
 use crate::peer::PeerEffect;
+use crate::plant::{self, Plant};
 use crate::replica::Commit;
 use crate::session::{Input, Output};
 use crate::store::Durability;
@@ -22,6 +25,9 @@ impl Engine {
         }
         if self.stopped {
             return None;
+        }
+        if plant::is_planted(Plant::SendBeforeCommit) && self.speak(now) && !self.ready.is_empty() {
+            return self.ready.pop_front();
         }
         self.flush(now);
         self.sync(now);
@@ -195,14 +201,15 @@ impl Engine {
             // What is committed but not durable must not leave.
             return false;
         }
-        let Some(id) = self.runnable.pop_first() else {
+        let Some(id) = self.next_runnable() else {
             return false;
         };
         let Some(link) = self.links.get_mut(&id) else {
             return true;
         };
         let mut outputs = Vec::new();
-        while link.outbox_bytes < limits::LINK_OUTBOX_BYTES_MAX
+        while (link.outbox_bytes < limits::LINK_OUTBOX_BYTES_MAX
+            || plant::is_planted(Plant::UnboundOutbox))
             && outputs.len() < limits::TURN_FRAMES_MAX
         {
             match link.session.poll(now.instant, &self.replica) {
@@ -231,6 +238,17 @@ impl Engine {
             self.act(now, id, output);
         }
         true
+    }
+
+    /// The next link whose session may have something to say.
+    fn next_runnable(&mut self) -> Option<LinkId> {
+        if plant::is_planted(Plant::HashOrder) {
+            let by_chance = std::hash::RandomState::new().hash_one(0).is_multiple_of(2);
+            if by_chance {
+                return self.runnable.pop_last();
+            }
+        }
+        self.runnable.pop_first()
     }
 
     pub(super) fn act(&mut self, now: Now, link: LinkId, output: Output) {

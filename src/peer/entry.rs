@@ -5,6 +5,7 @@ use super::{PeerAddress, PeerEffect, PeerState, PeerStatus};
 use crate::entropy::Entropy;
 use crate::id::{ReplicaId, StoreId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::time::Instant;
 
 #[derive(Debug)]
@@ -157,6 +158,10 @@ impl Entry {
         }
         let wait = self.backoff.next(entropy);
         self.breaker.failure(now);
+        if plant::is_planted(Plant::StopRetrying) && self.breaker.failures() > 3 {
+            self.phase = Phase::Refused;
+            return;
+        }
         let at = match self.breaker.state() {
             // A tenth more, so that those who lost the same hub don't try it in step.
             BreakerState::Open { until } => {

@@ -12,11 +12,13 @@ pub mod documents;
 mod graph;
 mod inventory;
 mod keys;
+mod life;
 mod quarantine;
 mod read;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ pub use apply::{Admission, Intake};
 pub use capture::{Projection, ShownView, Write};
 pub use graph::{Graph, Node};
 pub use keys::{Number, Slot};
+pub use life::begin_new_life;
 pub use quarantine::{Quarantined, Reason};
 pub use read::Rows;
 pub use rows::{Head, Header, ViewRow};

@@ -8,6 +8,7 @@ use crate::access::{Refusal, Request, Role, Verdict as Access};
 use crate::error::{ErrorKind, Result};
 use crate::id::{CorrelationId, Lsn, RecordKey, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::reconcile::{Push, Summary};
 use crate::time::Instant;
 use crate::wire::{ErrorCode, Message, Open, RefusedCode, Walk, Want, Wanted};
@@ -336,7 +337,7 @@ impl Session {
         };
         let is_idle = link.is_idle(gate.lsn(space)?);
         // While we still have something for the peer the roots have to differ.
-        if !is_idle || link.root(gate)? == theirs {
+        if !is_idle || link.root(gate)? == theirs || plant::is_planted(Plant::TrustRoots) {
             link.note_caught_up();
             return Ok(Ok(()));
         }

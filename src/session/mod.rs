@@ -27,6 +27,7 @@ use crate::error::Result;
 use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::ledger::Cursor;
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::reconcile::Inventory;
 use crate::time::{Instant, WallTime};
 use crate::wire::{ByeReason, ErrorCode, Message, Wanted, encode};
@@ -260,7 +261,7 @@ impl Session {
             }
             return Ok(());
         }
-        if now >= self.heard + limits::IDLE_TIMEOUT {
+        if now >= self.heard + limits::IDLE_TIMEOUT && !plant::is_planted(Plant::TrustSilence) {
             self.leave(ByeReason::Idle);
         } else if now >= self.heard + limits::PING_AFTER && self.pinged.is_none() {
             self.pinged = Some(now);

@@ -10,6 +10,7 @@ use crate::access::Role;
 use crate::error::Result;
 use crate::id::{ActorId, CorrelationId, Lsn, RecordKey, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::reconcile::{Inventory, LogEntry, Push, Span, Step, Upper, WalkItem, respond, start};
 use crate::time::Instant;
 use crate::wire::{
@@ -167,7 +168,16 @@ impl Session {
             && let Some(walk) = link.walks.pop_front()
         {
             link.progress = now;
-            next_walk(link, &walk, inventory)?.map(Message::Walk)
+            let next = next_walk(link, &walk, inventory)?.map(Message::Walk);
+            // The peer takes the end of a walk for the end of what it owes, so what the walk made
+            // us ask for goes first.
+            let mut asked = Vec::new();
+            while !link.wants.is_empty() {
+                asked.push(Message::Want(next_want(link, inventory)?));
+            }
+            let any = next.is_some() || !asked.is_empty();
+            asked.iter().chain(&next).for_each(|it| self.send(it));
+            return Ok(any);
         } else {
             None
         };
@@ -375,7 +385,10 @@ fn from_log(
             || author
                 .as_ref()
                 .is_some_and(|(_, actor)| *actor == entry.actor);
-        if !is_theirs && link.covers(&entry.key.collection) {
+        let skips = is_theirs && !plant::is_planted(Plant::EchoToSender);
+        let covers =
+            link.covers(&entry.key.collection) || plant::is_planted(Plant::IgnoreSubscription);
+        if !skips && covers {
             let correlation = match class {
                 Class::Live => entry.correlation,
                 Class::Bulk => CorrelationId::default(),

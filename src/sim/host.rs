@@ -1,214 +1,344 @@
 //! One host of a simulated cluster: an engine over its store, and what it is told and asks for.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::access::{Admission, Identity, Policy, Spaces};
-use crate::doc::{Edit, EditMeta, Value};
-use crate::engine::{Config, Effect, Engine, Event, Reply, Ticket};
+use super::storage::Storage;
+use crate::access::Identity;
+use crate::doc::{Document, Edit, EditMeta, Value};
+use crate::engine::{Config, Effect, Engine, Event, LinkId, LinkStatus, Target, Ticket};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{ActorId, CorrelationId, Heads, RecordKey, StoreId};
-use crate::peer::{DialSettings, PeerAddress, PeerEvent, PeerState};
+use crate::id::{ActorId, CorrelationId, Heads, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::peer::{PeerAddress, PeerEvent, PeerState};
 use crate::replica::documents::Loaded;
-use crate::replica::{Rows, Write};
-use crate::store::{Durability, Store};
-use crate::time::{Instant, Now};
+use crate::replica::{Header, Projection, Rows, Write};
+use crate::store::Store;
+use crate::time::{Instant, Now, WallTime};
 use crate::wire::Wanted;
 
 /// One host.
 #[derive(Debug)]
 pub struct Host {
-    store: Arc<dyn Store>,
+    storage: Storage,
     config: Config,
-    engine: Engine,
+    /// None while it is down.
+    running: Option<Running>,
+    store_id: StoreId,
     /// How often it was started.
     life: u64,
     peers: Vec<PeerAddress>,
     tickets: u64,
-    outcomes: VecDeque<Result<()>>,
-    /// Views that were shown, and changes that were written here.
+    /// Views that were shown.
     shown: u64,
+    /// How far its clock is off, in milliseconds.
+    skew_millis: i64,
+}
+
+#[derive(Debug)]
+struct Running {
+    store: Arc<dyn Store>,
+    engine: Engine,
 }
 
 impl Host {
     pub(super) fn open(
-        store: Arc<dyn Store>,
-        projects: bool,
+        storage: Storage,
+        mut config: Config,
         entropy: &mut Entropy,
     ) -> Result<Self> {
-        let config = Config {
-            identity: Some(Arc::new(Identity::generate(entropy))),
-            policy: Arc::new(Policy {
-                replicas: Admission::Anyone,
-                spaces: Spaces::Any,
-            }),
-            spaces: vec![(super::World::space(), Wanted::All)],
-            durability: Durability::Immediate,
-            projects,
-            dialling: DialSettings::default(),
-        };
-        let engine = Engine::open(config.clone(), Arc::clone(&store), entropy.fork())?;
-        Ok(Self {
-            store,
+        if config.identity.is_none() {
+            config.identity = Some(Arc::new(Identity::generate(entropy)));
+        }
+        let mut host = Self {
+            storage,
             config,
-            engine,
-            life: 1,
+            running: None,
+            store_id: StoreId::from_bytes([0; 16]),
+            life: 0,
             peers: Vec::new(),
             tickets: 0,
-            outcomes: VecDeque::new(),
             shown: 0,
-        })
+            skew_millis: 0,
+        };
+        host.start(Now::default(), entropy)?;
+        Ok(host)
     }
 
-    /// The store, which outlives crashes.
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
+    /// Starts it on what its storage holds.
+    pub(super) fn start(&mut self, now: Now, entropy: &mut Entropy) -> Result<()> {
+        self.life += 1;
+        let store = self.storage.open(entropy)?;
+        let mut engine = Engine::open(self.config.clone(), Arc::clone(&store), entropy.fork())?;
+        for peer in self.peers.clone() {
+            let event = PeerEvent::Added {
+                peer,
+                expects: None,
+            };
+            engine.handle(now, Event::Peer(event));
+        }
+        self.store_id = engine.store_id();
+        self.running = Some(Running { store, engine });
+        Ok(())
     }
 
-    /// This life of the store.
-    pub fn store_id(&self) -> StoreId {
-        self.engine.store_id()
+    /// Its process is gone between two events, with all that it knew.
+    pub(super) fn kill(&mut self) {
+        if let Some(Running { store, engine }) = self.running.take() {
+            self.storage.leave(store, move || drop(engine));
+        }
     }
 
-    /// The engine, for reading.
-    pub const fn engine(&self) -> &Engine {
-        &self.engine
+    /// Its power is gone, in the middle of a write or between two events. Says how many bytes had
+    /// not been synced.
+    pub(super) fn lose_power(&mut self, entropy: &mut Entropy) -> usize {
+        let unsynced = self.storage.lose_power(entropy);
+        self.running = None;
+        unsynced
+    }
+
+    /// It was told to stop and did: its store is closed as it should be.
+    pub(super) fn close(&mut self) {
+        self.running = None;
+    }
+
+    /// Whether it runs.
+    pub const fn is_up(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Where its bytes are.
+    pub const fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    pub(super) const fn storage_mut(&mut self) -> &mut Storage {
+        &mut self.storage
+    }
+
+    /// The store; none while it is down.
+    pub fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.running.as_ref().map(|it| &it.store)
+    }
+
+    /// The engine, for reading; none while it is down.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.running.as_ref().map(|it| &it.engine)
+    }
+
+    fn running(&self) -> Result<&Running> {
+        let down = || Error::new(ErrorKind::Closed, "the host is down");
+        self.running.as_ref().ok_or_else(down)
+    }
+
+    /// This life of the store; the last one while it is down.
+    pub const fn store_id(&self) -> StoreId {
+        self.store_id
+    }
+
+    /// Who it is.
+    pub fn replica_id(&self) -> Option<ReplicaId> {
+        self.config.identity.as_ref().map(|it| it.replica_id())
+    }
+
+    /// Which collections of which spaces it wants.
+    pub fn wanted(&self) -> &[(SpaceId, Wanted)] {
+        &self.config.spaces
+    }
+
+    pub(super) fn want(&mut self, space: SpaceId, wanted: Wanted) {
+        self.config.spaces.retain(|(it, _)| *it != space);
+        self.config.spaces.push((space, wanted));
     }
 
     pub(super) const fn life(&self) -> u64 {
         self.life
     }
 
-    pub(super) fn restart(&mut self, now: Now, entropy: &mut Entropy) -> Result<()> {
-        self.engine = Engine::open(self.config.clone(), Arc::clone(&self.store), entropy.fork())?;
-        self.life += 1;
-        for peer in self.peers.clone() {
-            self.engine.handle(
-                now,
-                Event::Peer(PeerEvent::Added {
-                    peer,
-                    expects: None,
-                }),
-            );
-        }
-        Ok(())
+    /// How far its clock is off.
+    pub const fn skew_millis(&self) -> i64 {
+        self.skew_millis
+    }
+
+    pub(super) const fn set_skew(&mut self, millis: i64) {
+        self.skew_millis = millis;
+    }
+
+    /// What its clocks show at an instant of the world.
+    pub(super) fn now(&self, instant: Instant, wall_millis: u64) -> Now {
+        let wall = WallTime::from_millis(wall_millis.saturating_add_signed(self.skew_millis));
+        Now { instant, wall }
     }
 
     pub(super) fn handle(&mut self, now: Now, event: Event) {
-        if let Event::Peer(PeerEvent::Added { peer, .. }) = &event {
+        if let Event::Peer(PeerEvent::Added { peer, .. }) = &event
+            && !self.peers.contains(peer)
+        {
             self.peers.push(peer.clone());
         }
-        self.engine.handle(now, event);
+        if let Event::Peer(PeerEvent::Removed { peer }) = &event {
+            self.peers.retain(|it| it != peer);
+        }
+        if let Some(running) = &mut self.running {
+            running.engine.handle(now, event);
+        }
     }
 
+    /// The next thing that the engine wants done. None also once its disk has lost power: what it
+    /// says after that was never said.
     pub(super) fn poll(&mut self, now: Now) -> Option<Effect> {
-        let effect = self.engine.poll(now)?;
-        match &effect {
-            Effect::Reply(_, Reply::Captured(result)) => {
-                let outcome = result.as_ref().map(|_| ());
-                self.outcomes.push_back(
-                    outcome.map_err(|error| Error::new(error.kind(), error.to_string())),
-                );
-            }
-            Effect::Shown(_) => self.shown += 1,
-            Effect::Reply(..)
-            | Effect::Send { .. }
-            | Effect::Trust(_)
-            | Effect::Close(_)
-            | Effect::Dial { .. }
-            | Effect::CancelDial { .. }
-            | Effect::Project(_)
-            | Effect::Stopped => {}
+        let effect = self.running.as_mut()?.engine.poll(now)?;
+        if self.storage.is_dead() {
+            return None;
+        }
+        if matches!(effect, Effect::Shown(_)) {
+            self.shown += 1;
         }
         Some(effect)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.engine.poll_timeout()
+        self.running.as_ref()?.engine.poll_timeout()
+    }
+
+    /// The record's document as it is stored.
+    fn load(&self, key: &RecordKey) -> Result<Loaded> {
+        let running = self.running()?;
+        let snapshot = running.store.snapshot()?;
+        let rows = Rows::new(snapshot.as_ref());
+        let actor = ActorId::of(running.engine.store_id(), key);
+        Loaded::open(&rows, key, &actor)
     }
 
     /// Runs an edit on a copy of the record's document, as a node does on the caller's side.
-    pub(super) fn prepare(
+    pub(super) fn prepare<R>(
+        &self,
+        key: &RecordKey,
+        work: impl FnOnce(&mut Document) -> Result<(R, Option<crate::doc::Change>)>,
+    ) -> Result<(R, Option<Write>)> {
+        let mut loaded = self.load(key)?;
+        let (result, change) = work(&mut loaded.document)?;
+        let Some(change) = change else {
+            return Ok((result, None));
+        };
+        let heads = loaded.document.heads();
+        let value = loaded.document.value().map_err(Error::from)?.to_bytes();
+        let write = Write {
+            key: key.clone(),
+            change,
+            view: Some((heads, value)),
+            must_be_new: false,
+        };
+        Ok((result, Some(write)))
+    }
+
+    /// As [`Host::prepare`], for an edit by path.
+    pub(super) fn prepare_edit(
         &self,
         key: &RecordKey,
         meta: EditMeta,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<()>,
     ) -> Result<Option<Write>> {
-        let snapshot = self.store.snapshot()?;
-        let rows = Rows::new(snapshot.as_ref());
-        let actor = ActorId::of(self.store_id(), key);
-        let mut loaded = Loaded::open(&rows, key, &actor)?;
-        let ((), change) = loaded.document.edit(meta, edit)?;
-        let Some(change) = change else {
-            return Ok(None);
-        };
-        let heads = loaded.document.heads();
-        let value = loaded.document.value().map_err(Error::from)?.to_bytes();
-        let view = Some((heads, value));
-        Ok(Some(Write {
-            key: key.clone(),
-            change,
-            view,
-            must_be_new: false,
-        }))
+        let ((), write) = self.prepare(key, |document| document.edit(meta, edit))?;
+        Ok(write)
     }
 
-    pub(super) fn capture(&mut self, now: Now, writes: Vec<Write>, entropy: &mut Entropy) {
-        self.tickets += 1;
-        let correlation = CorrelationId(entropy.number());
-        let ticket = Ticket(self.tickets);
-        self.engine.handle(
+    /// Hands the engine changes to commit in one transaction.
+    pub(super) fn capture(&mut self, now: Now, writes: Vec<Write>, id: CorrelationId) -> Ticket {
+        let ticket = self.next_ticket();
+        let event = Event::Capture {
+            ticket,
+            writes,
+            correlation: id,
+        };
+        self.handle(now, event);
+        ticket
+    }
+
+    /// Waits until others hold a record as it is here now.
+    pub(super) fn wait(&mut self, now: Now, key: RecordKey, target: Target) -> Ticket {
+        let ticket = self.next_ticket();
+        self.handle(
             now,
-            Event::Capture {
+            Event::Await {
                 ticket,
-                writes,
-                correlation,
+                key,
+                target,
             },
         );
+        ticket
     }
 
-    /// How the last capture ended.
-    pub(super) fn outcome(&mut self) -> Result<()> {
-        let unheard = || Err(Error::new(ErrorKind::Closed, "the engine did not answer"));
-        self.outcomes.pop_back().unwrap_or_else(unheard)
+    const fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
     }
 
-    /// Whether no view is stale and every session's peer has acknowledged everything.
-    pub(super) fn is_at_rest(&self, now: Now) -> bool {
-        let status = self.engine.status(now);
-        let replica = self.engine.replica();
-        let linked = status
-            .peers
-            .iter()
-            .all(|peer| matches!(peer.state, PeerState::Linked | PeerState::Standby));
-        let all_acked = status.links.iter().all(|link| {
-            let active = !link.spaces.is_empty() && link.spaces.iter().all(|(it, _)| it.active);
-            active
-                && link
-                    .spaces
-                    .iter()
-                    .all(|(it, backlog)| *backlog == 0 && !it.walking && it.pending_records == 0)
+    /// Projects a record as a node's projector does.
+    pub(super) fn project(&self, key: RecordKey) -> Event {
+        let loaded = match self.load(&key) {
+            Ok(loaded) => loaded,
+            Err(error) if error.kind() == ErrorKind::Poisoned => {
+                let rows = self.store().and_then(|it| it.snapshot().ok());
+                let header = rows.and_then(|it| {
+                    let rows = Rows::new(it.as_ref());
+                    rows.header(rows.slot(&key).ok()??).ok()?
+                });
+                return Event::Projected(Projection {
+                    key,
+                    heads: header.as_ref().map(Header::hashes).unwrap_or_default(),
+                    changes: header.map_or(0, |it| it.changes),
+                    value: Err(error.to_string()),
+                });
+            }
+            Err(_unreadable) => return Event::NotProjected(key),
+        };
+        let value = loaded.document.value().map(|it| it.to_bytes());
+        let changes = loaded.changes();
+        Event::Projected(Projection {
+            key,
+            heads: loaded.heads,
+            changes,
+            value: value.map_err(|fault| fault.to_string()),
+        })
+    }
+
+    /// Whether no view is stale and every session's peer has acknowledged everything. Peers in
+    /// `gone` are not waited for; a link that is not whole has to be given up first.
+    pub(super) fn is_at_rest(
+        &self,
+        now: Now,
+        gone: &dyn Fn(&PeerAddress) -> bool,
+        whole: &dyn Fn(LinkId) -> bool,
+    ) -> bool {
+        let Some(Running { engine, .. }) = &self.running else {
+            return true;
+        };
+        let status = engine.status(now);
+        let linked = status.peers.iter().all(|peer| {
+            gone(&peer.address) || matches!(peer.state, PeerState::Linked | PeerState::Standby)
         });
-        let shown = !self.config.projects || replica.stale().is_ok_and(|it| it.is_empty());
+        let all_acked = status.links.iter().all(|it| whole(it.link) && is_idle(it));
+        let shown = !self.config.projects || engine.replica().stale().is_ok_and(|it| it.is_empty());
         linked && all_acked && shown
     }
 
     /// What is known here of a record.
     ///
     /// # Errors
-    /// When the store can't be read.
+    /// When the store can't be read, or the host is down.
     pub fn heads(&self, key: &RecordKey) -> Result<Heads> {
-        let heads = crate::reconcile::Inventory::heads(self.engine.replica(), key)?;
+        let replica = self.running()?.engine.replica();
+        let heads = crate::reconcile::Inventory::heads(replica, key)?;
         Ok(heads.unwrap_or_default())
     }
 
     /// The view of a record.
     ///
     /// # Errors
-    /// When the store can't be read.
+    /// When the store can't be read, or the host is down.
     pub fn view(&self, key: &RecordKey) -> Result<Option<Value>> {
-        let snapshot = self.store.snapshot()?;
+        let snapshot = self.running()?.store.snapshot()?;
         let rows = Rows::new(snapshot.as_ref());
         let Some(slot) = rows.slot(key)? else {
             return Ok(None);
@@ -221,8 +351,41 @@ impl Host {
         value.map(Some).map_err(damaged)
     }
 
+    /// All records here of a space, with their heads.
+    ///
+    /// # Errors
+    /// When the store can't be read, or the host is down.
+    pub fn records(&self, space: SpaceId) -> Result<BTreeMap<RecordKey, Heads>> {
+        let running = self.running()?;
+        let snapshot = running.store.snapshot()?;
+        let rows = Rows::new(snapshot.as_ref());
+        let mut records = BTreeMap::new();
+        for collection in rows.collections(space)? {
+            let Some(number) = rows.number(space, Some(&collection))? else {
+                continue;
+            };
+            for (record, header) in rows.headers(number)? {
+                let collection = collection.clone();
+                let key = RecordKey {
+                    space,
+                    collection,
+                    record,
+                };
+                records.insert(key, header.hashes());
+            }
+        }
+        Ok(records)
+    }
+
     /// How many views have changed here.
     pub const fn shown(&self) -> u64 {
         self.shown
     }
+}
+
+/// Whether a link's peer has acknowledged everything.
+fn is_idle(link: &LinkStatus) -> bool {
+    let active = !link.spaces.is_empty() && link.spaces.iter().all(|(it, _)| it.active);
+    let mut spaces = link.spaces.iter();
+    active && spaces.all(|(it, backlog)| *backlog == 0 && !it.walking && it.pending_records == 0)
 }

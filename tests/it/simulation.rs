@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use syncline::doc::{PathStep, Value};
-use syncline::sim::World;
+use syncline::engine::Target;
+use syncline::sim::{Fact, What, World};
 use syncline::{ErrorKind, RecordId, RecordKey};
 
 const RECORDS: usize = 4;
@@ -157,6 +158,7 @@ fn assert_same(world: &World, hosts: usize) {
             .host(host)
             .expect("a host")
             .engine()
+            .expect("it is up")
             .status(world.now());
         assert_eq!(status.quarantine.entries, 0, "quarantine on {host}");
         for link in &status.links {
@@ -218,6 +220,29 @@ fn the_same_seed_gives_the_same_run() {
         )
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn nobody_is_told_that_a_peer_holds_what_it_has_only_asked_for() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 2).expect("a world");
+        world.record_facts();
+        let (mine, theirs) = (key(0), key(2));
+        for (host, key) in [(0, &mine), (1, &theirs)] {
+            let path = [PathStep::from("a")];
+            let edit = world.edit(host, key, |edit| edit.set(&path, &Value::Int(1)));
+            edit.expect("an edit");
+        }
+        let heads = world.heads(0, &mine).expect("heads");
+        world.wait_for(0, &mine, Target::Stores(1)).expect("a wait");
+        world.connect(1, 0);
+        let told = |it: &Fact| matches!(it.what, What::Delivered(_, Ok(())));
+        while !world.take_facts().iter().any(told) {
+            assert!(world.step(), "seed {seed}: nobody was told");
+        }
+        let held = world.heads(1, &mine).expect("heads");
+        assert_eq!(held, heads, "seed {seed}: told before it is there");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const MODULES: &[(&str, Purity, &str)] = &[
     ("error", Pure, ""),
     ("limits", Pure, ""),
+    ("plant", Pure, ""),
     ("telemetry", Pure, ""),
     ("time", Io, ""),
     ("entropy", Io, ""),
@@ -25,19 +26,19 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "session",
         Pure,
-        "error limits time id doc access ledger reconcile wire",
+        "error limits plant time id doc access ledger reconcile wire",
     ),
-    ("peer", Pure, "limits time entropy id"),
-    ("store", Io, "error entropy limits"),
+    ("peer", Pure, "limits plant time entropy id"),
+    ("store", Io, "error entropy limits plant"),
     (
         "replica",
         Pure,
-        "error limits time entropy codec id doc access ledger reconcile store",
+        "error limits plant time entropy codec id doc access ledger reconcile store",
     ),
     (
         "engine",
         Pure,
-        "error limits telemetry time entropy id doc access ledger reconcile wire session peer store replica",
+        "error limits telemetry plant time entropy id doc access ledger reconcile wire session peer store replica",
     ),
     ("transport", Io, "error limits"),
     (
@@ -48,7 +49,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "sim",
         Pure,
-        "error limits time entropy id doc access reconcile wire session peer store replica engine",
+        "error limits telemetry plant time entropy id doc record access reconcile wire session peer store replica engine",
     ),
 ];
 
@@ -80,7 +81,7 @@ const IMPURE: &[&str] = &[
 /// Words that only stand below these places.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("automerge::", &["doc/", "record/"]),
-    ("redb::", &["store/"]),
+    ("redb::", &["store/", "sim/storage.rs"]),
     ("tungstenite", &["transport/websocket"]),
     ("tokio::", &["transport/", "node/"]),
     ("store.commit(", &["replica/", "store/"]),

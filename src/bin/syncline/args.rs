@@ -62,6 +62,12 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Write records as JSON lines, or one record as an Automerge file.
     Export(ExportArgs),
+    /// Run simulated clusters, each made up from a number, and check what must hold.
+    ///
+    /// Without options, 100 seeds from 0 on. A failing seed is shrunk, and the command that replays
+    /// it is printed; the exit code is 1 then.
+    #[cfg(feature = "sim")]
+    Sim(SimArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -222,4 +228,36 @@ pub(crate) struct ExportArgs {
     /// Write this one record, with its whole history, as an Automerge file.
     #[arg(long, num_args = 2, value_names = ["ID", "FILE"], conflicts_with = "output")]
     pub(crate) automerge: Option<Vec<String>>,
+}
+
+#[cfg(feature = "sim")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimArgs {
+    /// Run this one seed.
+    #[arg(long, value_name = "N", conflicts_with_all = ["first", "seeds", "planted"])]
+    pub(crate) seed: Option<u64>,
+    /// Of the seed's steps perform only these, as a failing run names them: 1,4,7.
+    #[arg(long, value_name = "STEPS", requires = "seed", value_delimiter = ',')]
+    pub(crate) keep: Option<Vec<usize>>,
+    /// Print what happens, in order.
+    #[arg(long, requires = "seed")]
+    pub(crate) trace: bool,
+    /// Draw what happens into this SVG file, a lane for each replica.
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    pub(crate) svg: Option<PathBuf>,
+    /// The first of several seeds.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) first: u64,
+    /// How many seeds.
+    #[arg(long, value_name = "M", default_value_t = 100)]
+    pub(crate) seeds: u64,
+    /// Plant faults in the library, one after another, and show how soon each is caught.
+    #[arg(long)]
+    pub(crate) planted: bool,
+    /// Plant only this fault; with --seed, run the seed with it.
+    #[arg(long, value_name = "FAULT")]
+    pub(crate) plant: Option<String>,
+    /// How many seeds run at once; the number of processors without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) jobs: Option<u64>,
 }

@@ -28,6 +28,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// How the process ends.
     pub(crate) code: u8,
+    /// Stdout has been told already, with an object that says more.
+    pub(crate) is_told: bool,
 }
 
 impl Failure {
@@ -36,6 +38,7 @@ impl Failure {
             kind: "usage",
             message: message.into(),
             code: 2,
+            is_told: false,
         }
     }
 
@@ -54,6 +57,7 @@ impl Failure {
             kind: "store_missing",
             message: format!("there is no store at {path}; put, import, sync and serve make one"),
             code: 4,
+            is_told: false,
         }
     }
 
@@ -77,6 +81,7 @@ impl Failure {
                 kind: "closed_pipe",
                 message: String::new(),
                 code: 0,
+                is_told: false,
             };
         }
         Self::io("cannot write to stdout", error)
@@ -109,6 +114,7 @@ impl From<Error> for Failure {
             kind: kind.name(),
             message: format!("{error:#}"),
             code: code(kind),
+            is_told: false,
         }
     }
 }

@@ -14,6 +14,8 @@ mod reach;
 mod records;
 mod serve;
 mod signals;
+#[cfg(feature = "sim")]
+mod sim;
 mod status;
 mod store;
 mod text;
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
         Err(error) => return unparsed(&error),
     };
     let out = Output::new(args.json);
-    log_to_stderr();
+    log_to_stderr(&args.command);
     log_panics_of_redb();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -67,6 +69,8 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Status(it) => status::run(it, space, out).await,
         Command::Import(it) => import::run(it, space, out).await,
         Command::Export(it) => export::run(it, space, out).await,
+        #[cfg(feature = "sim")]
+        Command::Sim(it) => sim::run(&it, out),
         Command::Completions { shell } => completions(shell, out),
     }
 }
@@ -109,8 +113,14 @@ fn log_panics_of_redb() {
 }
 
 /// `RUST_LOG` says how much, as in `RUST_LOG=syncline=debug`.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+fn log_to_stderr(command: &Command) {
+    let level = match command {
+        // Failing stores and peers are what a simulation is made of.
+        #[cfg(feature = "sim")]
+        Command::Sim(_) => "off",
+        _ => "error",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

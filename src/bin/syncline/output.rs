@@ -45,11 +45,16 @@ impl Output {
         if failure.code == 0 {
             return ExitCode::SUCCESS;
         }
-        let Failure { kind, message, .. } = failure;
+        let Failure {
+            kind,
+            message,
+            is_told,
+            ..
+        } = failure;
         let object = json!({"error": {"kind": kind, "message": message}});
         // Nobody is left to tell if these cannot be written either.
         let told = writeln!(io::stderr().lock(), "syncline: {kind}: {message}").is_ok();
-        let printed = self.object(&object).is_ok();
+        let printed = *is_told || self.object(&object).is_ok();
         ExitCode::from(if told || printed { failure.code } else { 1 })
     }
 }

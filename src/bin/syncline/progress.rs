@@ -27,6 +27,17 @@ impl Progress {
         } else {
             "{spinner} {bytes}, {msg}"
         };
+        Self::styled(bar, template, out)
+    }
+
+    /// Progress through `count` things.
+    #[cfg(feature = "sim")]
+    pub(crate) fn counting(count: u64, out: Output) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::hidden());
+        Self::styled(bar, "{wide_bar} {pos}/{len}, {msg}, {eta} left", out)
+    }
+
+    fn styled(bar: ProgressBar, template: &str, out: Output) -> Self {
         let style = ProgressStyle::with_template(template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let clock = SystemClock::new();
@@ -38,7 +49,7 @@ impl Progress {
         }
     }
 
-    /// `bytes` more are done, `message` says what that makes.
+    /// `bytes`, or things, more are done, `message` says what that makes.
     pub(crate) fn advance(&mut self, bytes: u64, message: String) {
         self.bar.inc(bytes);
         self.bar.set_message(message);

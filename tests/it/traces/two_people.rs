@@ -58,6 +58,7 @@ fn text(world: &World, host: usize, key: &RecordKey) -> String {
         .host(host)
         .expect("a host")
         .store()
+        .expect("it is up")
         .snapshot()
         .expect("a snapshot");
     let rows = Rows::new(snapshot.as_ref());
@@ -107,7 +108,12 @@ fn meet(world: &mut World, device: usize, key: &RecordKey, change: &Change) {
         world.isolate(it, false);
     }
     let lacks = |world: &World| {
-        let replica = world.host(device).expect("a host").engine().replica();
+        let replica = world
+            .host(device)
+            .expect("a host")
+            .engine()
+            .expect("it is up")
+            .replica();
         !replica
             .unknown(key, &[change.hash()])
             .expect("readable")

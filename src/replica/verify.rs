@@ -1,0 +1,173 @@
+//! Whether what a store holds agrees with itself: every table against the log it follows from.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::keys::{self, Number, Slot};
+use super::read::{Rows, damaged};
+use super::rows::{Header, decode_element};
+use crate::codec::Reader;
+use crate::doc::Change;
+use crate::error::Result;
+use crate::id::{CollectionId, Lsn, RecordId, SpaceId};
+use crate::reconcile::{Element, Total};
+use crate::store::Table;
+
+/// Elements with their keys, as table `elements` holds them.
+type Elements = BTreeSet<(Vec<u8>, [u8; 32])>;
+
+impl Rows<'_> {
+    /// What is known of each record of a collection, in order of record ids.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a row is damaged.
+    pub fn headers(&self, collection: Number) -> Result<Vec<(RecordId, Header)>> {
+        let mut headers = Vec::new();
+        let mut fault = None;
+        let prefix = collection.0.to_be_bytes();
+        self.prefix(Table::Records, &prefix, &mut |key, row| {
+            let slot = Slot::read(&mut Reader::new(key));
+            match slot.and_then(|slot| Ok((slot.record, Header::decode(row)?))) {
+                Ok(found) => headers.push(found),
+                Err(error) => {
+                    fault = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        fault.map_or(Ok(headers), |it| Err(damaged(Table::Records, &it)))
+    }
+
+    /// Reads all of a space and says what does not agree: changes that are not what their hash
+    /// says, parents that are missing or come later, heads, numbers and sums that don't follow from
+    /// the changes. Nothing, if all is well. Costs in proportion to the history.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a row is damaged.
+    pub fn verify(&self, space: SpaceId) -> Result<Vec<String>> {
+        let mut complaints = Vec::new();
+        let mut lsns = BTreeSet::new();
+        for collection in self.collections(space)? {
+            let Some(number) = self.number(space, Some(&collection))? else {
+                continue;
+            };
+            let mut total = Total::default();
+            let mut elements = BTreeSet::new();
+            for (record, header) in self.headers(number)? {
+                let slot = Slot {
+                    collection: number,
+                    record,
+                };
+                let found = self.verify_record(space, slot, &header, &mut lsns)?;
+                complaints.extend(
+                    found
+                        .into_iter()
+                        .map(|it| format!("{collection}/{record}: {it}")),
+                );
+                let element = Element::of(&collection, record, &header.hashes());
+                total.add(&element);
+                let place = keys::element(number, header.element_key(record));
+                elements.insert((place, *element.as_bytes()));
+            }
+            self.verify_sums(number, &collection, (&total, &elements), &mut complaints)?;
+        }
+        self.verify_log(space, &lsns, &mut complaints)?;
+        Ok(complaints)
+    }
+
+    fn verify_record(
+        &self,
+        space: SpaceId,
+        slot: Slot,
+        header: &Header,
+        lsns: &mut BTreeSet<Lsn>,
+    ) -> Result<Vec<String>> {
+        let mut complaints = Vec::new();
+        let nodes = self.nodes(slot, 0, header)?;
+        let log = self.number(space, None)?.unwrap_or(Number(u32::MAX));
+        let mut known = BTreeSet::new();
+        let mut heads = BTreeSet::new();
+        for node in &nodes {
+            lsns.insert(node.lsn);
+            let Some(row) = self.log_row(log, node.lsn)? else {
+                complaints.push(format!("change {} is not in the log", node.hash.short()));
+                continue;
+            };
+            let change = match Change::verify(row.bytes.clone()) {
+                Ok(change) if change.hash() == node.hash && row.slot == slot => change,
+                Ok(_) => {
+                    complaints.push(format!("the log has another change at {}", node.lsn));
+                    continue;
+                }
+                Err(fault) => {
+                    complaints.push(format!("change {}: {fault}", node.hash.short()));
+                    continue;
+                }
+            };
+            if !change.deps().iter().all(|it| known.contains(it)) {
+                complaints.push(format!("{} stands before a parent", node.hash.short()));
+            }
+            if node.parents.len() != change.deps().len() {
+                complaints.push(format!("{} has other parents", node.hash.short()));
+            }
+            if !known.insert(node.hash) {
+                complaints.push(format!("{} stands twice", node.hash.short()));
+            }
+            heads.retain(|it| !change.deps().contains(it));
+            heads.insert(node.hash);
+        }
+        if heads.into_iter().collect::<crate::id::Heads>() != header.hashes() {
+            complaints.push("its heads are not those of its changes".to_owned());
+        }
+        Ok(complaints)
+    }
+
+    fn verify_sums(
+        &self,
+        number: Number,
+        collection: &CollectionId,
+        (total, elements): (&Total, &Elements),
+        complaints: &mut Vec<String>,
+    ) -> Result<()> {
+        if self.total(number)? != *total {
+            complaints.push(format!(
+                "the sum of {collection} is not that of its records"
+            ));
+        }
+        let mut found = BTreeSet::new();
+        self.prefix(Table::Elements, &number.0.to_be_bytes(), &mut |key, row| {
+            if let Ok(element) = decode_element(row) {
+                found.insert((key.to_vec(), *element.as_bytes()));
+            }
+            ControlFlow::Continue(())
+        })?;
+        if found != *elements {
+            complaints.push(format!("the elements of {collection} are not its records"));
+        }
+        Ok(())
+    }
+
+    /// Every row of the log is a change of some record, and none is missing in between.
+    fn verify_log(
+        &self,
+        space: SpaceId,
+        expected: &BTreeSet<Lsn>,
+        complaints: &mut Vec<String>,
+    ) -> Result<()> {
+        let Some(number) = self.number(space, None)? else {
+            return Ok(());
+        };
+        let mut found = BTreeSet::new();
+        self.prefix(Table::Log, &number.0.to_be_bytes(), &mut |key, _| {
+            let mut reader = Reader::new(key);
+            let lsn = reader.u32("space").and_then(|_| reader.u64("lsn"));
+            found.extend(lsn.ok().map(Lsn));
+            ControlFlow::Continue(())
+        })?;
+        if found != *expected {
+            complaints.push("the log holds other changes than the records".to_owned());
+        }
+        Ok(())
+    }
+}

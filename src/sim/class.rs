@@ -1,0 +1,150 @@
+//! Classes of events: a run counts how often each was reached, and a campaign that never reached
+//! one has not tested what it says.
+
+use std::collections::BTreeMap;
+
+macro_rules! classes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// A class of events.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Class {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Class {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// A stable name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+classes! {
+    /// A local write was acknowledged as durable.
+    AckedWrite = "acked_write",
+    /// A local write failed, so that nobody may count on it.
+    FailedWrite = "failed_write",
+    /// Several records changed in one transaction.
+    Transaction = "transaction",
+    /// A transaction failed as a whole.
+    TransactionRefused = "transaction_refused",
+    /// Writers shared a commit.
+    GroupCommit = "group_commit",
+    /// A record was deleted.
+    Deleted = "deleted",
+    /// A deletion was taken back.
+    Restored = "restored",
+    /// A record was deleted on one host and edited on another, neither knowing of the other.
+    DeletedWhileEdited = "deleted_while_edited",
+    /// Branches of a record were merged.
+    Merged = "merged",
+    /// A caller was told that others hold what it wrote.
+    Delivered = "delivered",
+    /// Links broke at some byte.
+    Severed = "severed",
+    /// Links broke while changes were being sent, and the rest followed later.
+    ResumedMidTransfer = "resumed_mid_transfer",
+    /// Only one end of a link heard that it was over.
+    HalfOpen = "half_open",
+    /// A silent link was given up.
+    IdleTimeout = "idle_timeout",
+    /// Nothing got through in one direction.
+    Blocked = "blocked",
+    /// A way was slow.
+    Slowed = "slowed",
+    /// A host was offline.
+    Isolated = "isolated",
+    /// A peer was dialled again.
+    Redialled = "redialled",
+    /// A change came that was there already.
+    Duplicate = "duplicate",
+    /// A walk over range summaries took place.
+    Walked = "walked",
+    /// A record was asked for.
+    Asked = "asked",
+    /// A backlog was pushed in bulk.
+    BulkPushed = "bulk_pushed",
+    /// An edit was pushed as it happened.
+    LivePushed = "live_pushed",
+    /// A clock was set.
+    ClockSet = "clock_set",
+    /// A process was killed.
+    Killed = "killed",
+    /// The power went between two writes.
+    PowerCut = "power_cut",
+    /// The power went with bytes written and not synced.
+    PowerCutUnsynced = "power_cut_unsynced",
+    /// The power went in recovery from the last time.
+    PowerCutInRecovery = "power_cut_in_recovery",
+    /// A write failed because a disk was full.
+    DiskFull = "disk_full",
+    /// A read of a disk failed.
+    ReadFailed = "read_failed",
+    /// A backup was restored.
+    BackupRestored = "backup_restored",
+    /// A host lost its store.
+    Wiped = "wiped",
+    /// A host was gone for ever.
+    Buried = "buried",
+    /// A subscription got narrower.
+    Narrowed = "narrowed",
+    /// A subscription got wider.
+    Widened = "widened",
+    /// A stranger attacked.
+    Attacked = "attacked",
+    /// A session ended because its peer broke a rule.
+    Violation = "violation",
+    /// A change went into quarantine because it was refused.
+    Refused = "refused",
+    /// A change waited for its parents.
+    Waited = "waited",
+    /// A store grew past 100 MB.
+    LargeStore = "large_store",
+}
+
+/// How often each class was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Classes(BTreeMap<Class, u64>);
+
+impl Classes {
+    /// Counts one event.
+    pub(super) fn reach(&mut self, class: Class) {
+        self.add(class, 1);
+    }
+
+    pub(super) fn add(&mut self, class: Class, count: u64) {
+        if count > 0 {
+            *self.0.entry(class).or_default() += count;
+        }
+    }
+
+    /// Adds what another run has counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (class, count) in &other.0 {
+            self.add(*class, *count);
+        }
+    }
+
+    /// How often a class was reached.
+    pub fn count(&self, class: Class) -> u64 {
+        self.0.get(&class).copied().unwrap_or(0)
+    }
+
+    /// Each class with its count, those never reached included.
+    pub fn iter(&self) -> impl Iterator<Item = (Class, u64)> + '_ {
+        Class::ALL.iter().map(|it| (*it, self.count(*it)))
+    }
+
+    /// Classes that were never reached.
+    pub fn missing(&self) -> Vec<Class> {
+        let all = self.iter().filter(|(_, count)| *count == 0);
+        all.map(|(class, _)| class).collect()
+    }
+}

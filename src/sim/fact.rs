@@ -1,0 +1,179 @@
+//! What happened in a simulated cluster, for traces and oracles.
+
+use std::fmt;
+
+use crate::engine::Ticket;
+use crate::error::ErrorKind;
+use crate::id::{ChangeHash, Lsn, RecordKey, SpaceId};
+use crate::session::{Inbound, InboundBody};
+use crate::time::Instant;
+use crate::wire::Class;
+
+/// Something that happened on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// When, in the time of the world.
+    pub at: Instant,
+    /// On which host.
+    pub host: usize,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// It sent a frame of this many bytes.
+    Sent {
+        /// To which host.
+        to: usize,
+        /// Bytes before compression.
+        bytes: usize,
+    },
+    /// A frame came.
+    Heard {
+        /// From which host.
+        from: usize,
+        /// What it said.
+        heard: Heard,
+    },
+    /// It dials.
+    Dialled {
+        /// Which host.
+        to: usize,
+    },
+    /// A link opened.
+    Linked,
+    /// A link is gone.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+    /// It hung up.
+    Closed,
+    /// A local transaction ended, well or with this error.
+    Captured(Ticket, Result<(), ErrorKind>),
+    /// What was waited for is with those it was waited for, or can't get there.
+    Delivered(Ticket, Result<(), ErrorKind>),
+    /// A view changed.
+    Shown(RecordKey),
+    /// Its process or its power died.
+    Crashed {
+        /// Bytes that it had written and not synced.
+        unsynced_bytes: usize,
+        /// Whether the power went, and not only the process.
+        power: bool,
+    },
+    /// It started on what its disk holds.
+    Started,
+    /// It could not start.
+    NotStarted(String),
+    /// Its store can't be written any more.
+    StoreFailed,
+}
+
+/// What a frame said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Heard {
+    /// Changes of records.
+    Changes {
+        /// The space.
+        space: SpaceId,
+        /// The flow.
+        class: Class,
+        /// The end of the sender's log that it covers.
+        upto: Lsn,
+        /// The changes of each record, and whether they answer a question.
+        groups: Vec<(RecordKey, bool, Vec<ChangeHash>)>,
+    },
+    /// Another message, by its name.
+    Other(&'static str),
+    /// Not a message.
+    Broken(&'static str),
+}
+
+impl Heard {
+    pub(super) fn of(frame: &Inbound) -> Self {
+        match &frame.body {
+            InboundBody::Hello(..) => Self::Other("hello"),
+            InboundBody::Other(message) => Self::Other(message.kind_name()),
+            InboundBody::Changes {
+                space,
+                class,
+                upto,
+                groups,
+                ..
+            } => {
+                let groups = groups.iter().map(|group| {
+                    let key = RecordKey {
+                        space: *space,
+                        collection: group.collection.clone(),
+                        record: group.record,
+                    };
+                    let hash = |it: &crate::doc::Received| match it {
+                        Ok(change) => change.hash(),
+                        Err(refused) => refused.hash,
+                    };
+                    (key, group.done, group.changes.iter().map(hash).collect())
+                });
+                Self::Changes {
+                    space: *space,
+                    class: *class,
+                    upto: *upto,
+                    groups: groups.collect(),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sent { to, bytes } => write!(f, "sends {bytes} bytes to {to}"),
+            Self::Heard { from, heard } => write!(f, "hears from {from}: {heard}"),
+            Self::Dialled { to } => write!(f, "dials {to}"),
+            Self::Linked => f.write_str("has a link"),
+            Self::Lost { reason } => write!(f, "lost a link: {reason}"),
+            Self::Closed => f.write_str("hangs up"),
+            Self::Captured(_, Ok(())) => f.write_str("commits a local edit"),
+            Self::Captured(_, Err(kind)) => write!(f, "refuses a local edit: {kind:?}"),
+            Self::Delivered(_, Ok(())) => f.write_str("knows an edit delivered"),
+            Self::Delivered(_, Err(kind)) => write!(f, "waits no longer for a delivery: {kind:?}"),
+            Self::Shown(key) => write!(f, "shows {}/{}", key.collection, key.record.short()),
+            Self::Crashed {
+                unsynced_bytes,
+                power: true,
+            } => write!(f, "loses power with {unsynced_bytes} bytes not synced"),
+            Self::Crashed { .. } => f.write_str("is killed"),
+            Self::Started => f.write_str("starts"),
+            Self::NotStarted(why) => write!(f, "can't start: {why}"),
+            Self::StoreFailed => f.write_str("can't write its store any more"),
+        }
+    }
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changes {
+                class,
+                upto,
+                groups,
+                ..
+            } => {
+                let changes: usize = groups.iter().map(|(_, _, it)| it.len()).sum();
+                let records = groups.len();
+                let class = class.name();
+                write!(
+                    f,
+                    "{class} changes, {changes} of {records} records, up to {upto}"
+                )
+            }
+            Self::Other(name) => f.write_str(name),
+            Self::Broken(code) => write!(f, "a broken frame ({code})"),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What strangers bring: changes that were never made, made twice, or made wrong, and messages that
+//! almost make sense.
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::perform::key;
+use super::stranger::Attack;
+use super::world::World;
+use crate::doc::{Document, EditMeta, Value};
+use crate::entropy::Entropy;
+use crate::id::{ActorId, CorrelationId, Lsn, RecordId, RecordKey};
+use crate::replica::{Rows, documents};
+use crate::time::WallTime;
+use crate::wire::{self, ChangeGroup, Message, Open, Want, WantRecord, Wanted};
+
+/// Lets a stranger attack a host, or two.
+pub(super) fn attack(
+    world: &mut World,
+    (host, other): (usize, usize),
+    which: u64,
+    entropy: &mut Entropy,
+) {
+    let attack = match which % 14 {
+        0 => Attack::Mute,
+        1 => Attack::EndlessWalk,
+        2 => Attack::FalseAck,
+        3 => Attack::LyingRoot,
+        4 => Attack::WantTheUnknown,
+        5 if entropy.below(4) == 0 => Attack::OverCredit,
+        5 | 6 => Attack::FalseUpto,
+        7 => Attack::Frames(garbled(entropy)),
+        8 => Attack::Push(orphans(entropy)),
+        9 => {
+            let twins = twins(world, host, entropy);
+            for (target, twin) in [host, other].into_iter().zip(twins) {
+                world.attack(target, Attack::Push(vec![twin]));
+            }
+            return;
+        }
+        _ => Attack::Push(forged(world, host, entropy)),
+    };
+    world.attack(host, attack);
+}
+
+fn group(key: &RecordKey, changes: Vec<Bytes>) -> ChangeGroup {
+    ChangeGroup {
+        collection: key.collection.clone(),
+        record: key.record,
+        correlation: CorrelationId(1),
+        done: false,
+        changes,
+    }
+}
+
+/// Messages with some bytes changed, and noise.
+fn garbled(entropy: &mut Entropy) -> Vec<Vec<u8>> {
+    let space = World::space();
+    let record = key(0);
+    let messages = [
+        Message::Open(Open {
+            space,
+            want: Wanted::All,
+            root: crate::reconcile::Summary::default(),
+            lsn: Lsn(7),
+            acked: Lsn(3),
+            resume: true,
+        }),
+        Message::Want(Want {
+            space,
+            records: vec![WantRecord {
+                collection: record.collection,
+                record: record.record,
+                have: Vec::new(),
+            }],
+        }),
+        Message::Ping { token: 7 },
+        Message::Credit { live: 1, bulk: 1 },
+    ];
+    let mut frames = Vec::new();
+    for _ in 0..4 {
+        let at = usize::try_from(entropy.below(4)).unwrap_or(0);
+        let Some(message) = messages.get(at) else {
+            continue;
+        };
+        let mut frame = wire::encode(CorrelationId(9), message);
+        for _ in 0..=entropy.below(2) {
+            let length = u64::try_from(frame.len()).unwrap_or(1);
+            let at = usize::try_from(entropy.below(length)).unwrap_or(0);
+            let [byte] = entropy.bytes();
+            if let Some(place) = frame.get_mut(at) {
+                *place = byte;
+            }
+        }
+        frames.push(frame);
+    }
+    frames
+}
+
+/// A document of a record as a host has it, for a writer that nobody knows.
+fn document(world: &World, host: usize, key: &RecordKey, actor: &ActorId) -> Document {
+    let loaded = world.store(host).ok().and_then(|store| {
+        let snapshot = store.snapshot().ok()?;
+        let rows = Rows::new(snapshot.as_ref());
+        documents::Loaded::open(&rows, key, actor).ok()
+    });
+    loaded.map_or_else(|| Document::new(actor), |it| it.document)
+}
+
+fn edited(document: &Document, value: u64, time: u64) -> Option<Bytes> {
+    let mut document = document.clone();
+    let edit = document.edit::<_, crate::Error>(EditMeta::at(WallTime::from_millis(time)), |it| {
+        it.set(&["stranger".into()], &Value::Uint(value))
+    });
+    edit.ok()?.1.map(|it| it.bytes().clone())
+}
+
+/// Two changes of one writer with one number.
+fn twins(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGroup> {
+    let key = key(usize::try_from(entropy.below(3)).unwrap_or(0));
+    let actor = ActorId::from_bytes(entropy.bytes::<16>().to_vec());
+    let document = document(world, host, &key, &actor);
+    let time = world.now().wall.as_millis();
+    let twins = [1, 2].map(|it| edited(&document, it, time));
+    let twins = twins.into_iter().flatten();
+    twins.map(|it| group(&key, vec![it])).collect()
+}
+
+/// Changes whose parents nobody has.
+fn orphans(entropy: &mut Entropy) -> Vec<ChangeGroup> {
+    let key = key(0);
+    let actor = ActorId::from_bytes(entropy.bytes::<16>().to_vec());
+    let mut document = Document::new(&actor);
+    let mut last = None;
+    for value in 0..3 {
+        let meta = EditMeta::at(WallTime::from_millis(1));
+        let edit = document
+            .edit::<_, crate::Error>(meta, |it| it.set(&["orphan".into()], &Value::Uint(value)));
+        last = edit.ok().and_then(|it| it.1);
+    }
+    let record = RecordKey {
+        record: RecordId::from_bytes(entropy.bytes()),
+        ..key
+    };
+    let orphan = last.map(|it| it.bytes().clone());
+    vec![group(&record, orphan.into_iter().collect())]
+}
+
+/// Real changes with some bytes changed, most with a checksum that is right again.
+fn forged(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGroup> {
+    let key = key(usize::try_from(entropy.below(3)).unwrap_or(0));
+    let changes = world.store(host).ok().and_then(|store| {
+        let snapshot = store.snapshot().ok()?;
+        documents::changes(&Rows::new(snapshot.as_ref()), &key).ok()
+    });
+    let changes = changes.unwrap_or_default();
+    let mut forged = Vec::new();
+    for _ in 0..4 {
+        let count = u64::try_from(changes.len()).unwrap_or(0);
+        let at = usize::try_from(entropy.below(count)).unwrap_or(0);
+        forged.extend(changes.get(at).map(|it| forge(it, entropy)));
+    }
+    vec![group(&key, forged)]
+}
+
+/// Where a change's content starts: after magic and checksum.
+const CONTENT: usize = 8;
+
+fn forge(change: &Bytes, entropy: &mut Entropy) -> Bytes {
+    let mut bytes = change.to_vec();
+    for _ in 0..=entropy.below(2) {
+        let length = u64::try_from(bytes.len()).unwrap_or(CONTENT as u64 + 5);
+        let at = 12 + entropy.below(length.saturating_sub(12));
+        let [byte] = entropy.bytes();
+        if let Some(place) = usize::try_from(at).ok().and_then(|it| bytes.get_mut(it)) {
+            *place = byte;
+        }
+    }
+    if entropy.below(4) > 0
+        && let Some((head, content)) = bytes.split_at_mut_checked(CONTENT)
+    {
+        let digest = Sha256::digest(content);
+        let checksum = head.iter_mut().skip(4);
+        checksum.zip(digest).for_each(|(to, from)| *to = from);
+    }
+    bytes.into()
+}

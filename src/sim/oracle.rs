@@ -1,0 +1,413 @@
+//! What must hold while a scenario runs: what was acknowledged, delivered and asked for, by whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::class::{Class, Classes};
+use super::fact::{Fact, Heard, What};
+use super::world::World;
+use crate::engine::Ticket;
+use crate::error::{ErrorKind, Result};
+use crate::id::{ChangeHash, Heads, Lsn, RecordKey, StoreId};
+use crate::limits;
+use crate::reconcile::Inventory as _;
+use crate::replica::Write;
+use crate::wire;
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which check.
+    pub check: &'static str,
+    /// What it found.
+    pub detail: String,
+    /// Where the run was: the number of the step, or of steps if all were done.
+    pub step: usize,
+}
+
+pub(super) type Verdict = std::result::Result<(), Failure>;
+
+/// What an edit does to its record as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Edit,
+    Delete,
+    Restore,
+}
+
+/// What became of a write, as its writer heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Nothing was said: it is there as a whole or not at all.
+    Unknown,
+    /// It is durable.
+    Acked,
+    /// It must not be there.
+    Refused,
+    /// It was durable in stores that are gone.
+    Lost,
+}
+
+/// A change that a host of the scenario wrote.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub key: RecordKey,
+    pub host: usize,
+    pub store: StoreId,
+    pub kind: Kind,
+    pub fate: Fate,
+}
+
+/// What is known of a run so far.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what excuses a check, in any combination"
+)]
+#[derive(Debug, Default)]
+pub(super) struct Oracle {
+    pub written: BTreeMap<ChangeHash, Written>,
+    /// Transactions: the changes of each, which are there together or not at all.
+    pub transactions: Vec<(usize, StoreId, Vec<ChangeHash>)>,
+    captures: BTreeMap<(usize, Ticket), Vec<ChangeHash>>,
+    waits: BTreeMap<(usize, Ticket), (RecordKey, Heads, usize)>,
+    /// From whom a host first had a change.
+    first_from: BTreeMap<(usize, ChangeHash), usize>,
+    /// Subscriptions differ or differed: nobody holds everything.
+    pub partial: bool,
+    /// Stores are gone, or were set back: what they held counts as delivered to them.
+    pub lives_ended: bool,
+    /// A write counts as done before it is on disk.
+    pub relaxed: bool,
+    /// Strangers were there: what they wrote is nobody's.
+    pub strangers: bool,
+    /// Hosts whose disk could not be read once: what they can't do is not held against them.
+    pub troubled: BTreeSet<usize>,
+    pub step: usize,
+}
+
+impl Oracle {
+    pub(super) fn new(relaxed: bool) -> Self {
+        Self {
+            relaxed,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn fail<T>(
+        &self,
+        check: &'static str,
+        detail: impl Into<String>,
+    ) -> std::result::Result<T, Failure> {
+        let (detail, step) = (detail.into(), self.step);
+        Err(Failure {
+            check,
+            detail,
+            step,
+        })
+    }
+
+    /// What a read of a store gave, or that it failed where nothing was wrong with the disk.
+    pub(super) fn read<T>(&self, result: Result<T>) -> std::result::Result<T, Failure> {
+        result.or_else(|error| self.fail("readable", format!("{error:#}")))
+    }
+
+    /// A host was given changes to commit.
+    pub(super) fn wrote(
+        &mut self,
+        (host, store): (usize, StoreId),
+        ticket: Ticket,
+        writes: &[(Write, Kind)],
+    ) {
+        let hashes: Vec<_> = writes.iter().map(|(it, _)| it.change.hash()).collect();
+        for (write, kind) in writes {
+            let written = Written {
+                key: write.key.clone(),
+                host,
+                store,
+                kind: *kind,
+                fate: Fate::Unknown,
+            };
+            self.written.entry(write.change.hash()).or_insert(written);
+        }
+        if hashes.len() > 1 {
+            self.transactions.push((host, store, hashes.clone()));
+        }
+        self.captures.insert((host, ticket), hashes);
+    }
+
+    pub(super) fn waits(&mut self, host: usize, ticket: Ticket, wait: (RecordKey, Heads, usize)) {
+        self.waits.insert((host, ticket), wait);
+    }
+
+    /// Takes in what happened.
+    pub(super) fn observe(&mut self, world: &World, fact: &Fact, classes: &mut Classes) -> Verdict {
+        match &fact.what {
+            What::Captured(ticket, result) => {
+                self.captured((fact.host, *ticket), *result, classes);
+                Ok(())
+            }
+            What::Delivered(ticket, Ok(())) => {
+                classes.reach(Class::Delivered);
+                self.delivered(world, (fact.host, *ticket))
+            }
+            What::Heard { from, heard } => self.heard(world, (*from, fact.host), heard, classes),
+            What::Sent { .. } => {
+                let found = world.in_flight_max();
+                if found >= limits::LINK_OUTBOX_BYTES_MAX {
+                    let text = format!("{found} bytes waited on a link when more were sent");
+                    return self.fail("memory is bounded", text);
+                }
+                Ok(())
+            }
+            What::Started => {
+                self.first_from.retain(|(host, _), _| *host != fact.host);
+                Ok(())
+            }
+            What::NotStarted(error) if !self.troubled.contains(&fact.host) => {
+                let text = format!("host {} does not start again: {error}", fact.host);
+                self.fail("a store opens after any crash", text)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn captured(
+        &mut self,
+        at: (usize, Ticket),
+        result: std::result::Result<(), ErrorKind>,
+        classes: &mut Classes,
+    ) {
+        let Some(hashes) = self.captures.remove(&at) else {
+            return;
+        };
+        let fate = match result {
+            Ok(()) => Fate::Acked,
+            Err(ErrorKind::Conflict | ErrorKind::AlreadyExists) => Fate::Refused,
+            Err(_) => Fate::Unknown,
+        };
+        let several = hashes.len() > 1;
+        match fate {
+            Fate::Acked if several => classes.reach(Class::Transaction),
+            Fate::Refused if several => classes.reach(Class::TransactionRefused),
+            Fate::Unknown => classes.reach(Class::FailedWrite),
+            Fate::Acked | Fate::Refused | Fate::Lost => {}
+        }
+        if fate == Fate::Acked {
+            classes.reach(Class::AckedWrite);
+        }
+        if result == Err(ErrorKind::DiskFull) {
+            classes.reach(Class::DiskFull);
+        }
+        for hash in hashes {
+            if let Some(written) = self.written.get_mut(&hash) {
+                written.fate = fate;
+            }
+        }
+    }
+
+    /// A caller was told that so many others hold a record.
+    fn delivered(&mut self, world: &World, at: (usize, Ticket)) -> Verdict {
+        let Some((key, heads, stores)) = self.waits.remove(&at) else {
+            return Ok(());
+        };
+        // Those that are down can't be asked.
+        let holds = |host: &usize| {
+            *host != at.0
+                && heads
+                    .as_slice()
+                    .iter()
+                    .all(|hash| holds(world, *host, &key, hash).unwrap_or(true))
+        };
+        let held = (0..world.len()).filter(holds).count();
+        if held < stores && !self.lives_ended && !self.partial {
+            let text = format!(
+                "host {} heard that {stores} others hold {}, but {held} do",
+                at.0, key.record
+            );
+            return self.fail("delivered is held", text);
+        }
+        Ok(())
+    }
+
+    fn heard(
+        &mut self,
+        world: &World,
+        (from, to): (usize, usize),
+        heard: &Heard,
+        classes: &mut Classes,
+    ) -> Verdict {
+        let Heard::Changes { class, groups, .. } = heard else {
+            match heard {
+                Heard::Other("walk") => classes.reach(Class::Walked),
+                Heard::Other("want") => classes.reach(Class::Asked),
+                _ => {}
+            }
+            return Ok(());
+        };
+        if !groups.is_empty() {
+            classes.reach(match class {
+                wire::Class::Live => Class::LivePushed,
+                wire::Class::Bulk => Class::BulkPushed,
+            });
+        }
+        for (key, done, hashes) in groups {
+            self.wanted(world, (from, to), key)?;
+            for hash in hashes {
+                if *class == wire::Class::Live && !done {
+                    self.no_echo(world, (from, to), hash)?;
+                }
+                self.first_from.entry((to, *hash)).or_insert(from);
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, world: &World, (from, to): (usize, usize), key: &RecordKey) -> Verdict {
+        let Ok(host) = world.host(to) else {
+            return Ok(());
+        };
+        let is_wanted = |(space, wanted): &(_, wire::Wanted)| {
+            *space == key.space && wanted.includes(&key.collection)
+        };
+        if from < world.len() && !host.wanted().iter().any(is_wanted) {
+            let text = format!("host {from} sent {to} records of {}", key.collection);
+            return self.fail("only what was asked for is sent", text);
+        }
+        Ok(())
+    }
+
+    fn no_echo(&self, world: &World, (from, to): (usize, usize), hash: &ChangeHash) -> Verdict {
+        let is_author = |it: &Written| {
+            it.host == to && world.host(to).is_ok_and(|host| host.store_id() == it.store)
+        };
+        let returned = self.first_from.get(&(from, *hash)) == Some(&to);
+        if returned || self.written.get(hash).is_some_and(is_author) {
+            let text = format!("host {from} sent {} back to {to}", hash.short());
+            return self.fail("nothing is echoed", text);
+        }
+        Ok(())
+    }
+
+    /// A host is up again: what it had shown is there, and what others believe it holds, too.
+    pub(super) fn back(
+        &mut self,
+        world: &World,
+        host: usize,
+        before: &BTreeMap<RecordKey, Heads>,
+    ) -> Verdict {
+        if self.troubled.contains(&host) {
+            return Ok(());
+        }
+        for (key, heads) in before {
+            for hash in heads.as_slice() {
+                let there = self.read(holds(world, host, key, hash))?;
+                // What was not durable may be gone, unless others have it from here.
+                let is_ours = self.written.get(hash).is_some_and(|it| it.host == host);
+                let told = is_ours && is_elsewhere(world, host, key, hash);
+                let excused = self.relaxed && !told;
+                if !there && !excused {
+                    let text = format!("host {host} lost {} of {key}", hash.short());
+                    return self.fail("durable is kept", text);
+                }
+            }
+        }
+        if self.relaxed {
+            self.forget_lost(world, None);
+        }
+        self.ledgers_are_true(world, host)
+    }
+
+    /// A host's store is about to be gone or set back: what only it holds is lost.
+    pub(super) fn ends_life(&mut self, world: &World, host: usize) {
+        self.lives_ended = true;
+        self.forget_lost(world, Some(host));
+    }
+
+    /// Marks as lost what no store holds any more, that of `leaving` left aside.
+    fn forget_lost(&mut self, world: &World, leaving: Option<usize>) {
+        let hosts: Vec<_> = (0..world.len())
+            .filter(|it| Some(*it) != leaving && !world.is_dead(*it))
+            .collect();
+        for (hash, written) in &mut self.written {
+            let held = |host: &usize| holds(world, *host, &written.key, hash).unwrap_or(false);
+            if written.fate == Fate::Acked && !hosts.iter().any(held) {
+                written.fate = Fate::Lost;
+            }
+        }
+    }
+
+    /// What others have down as acknowledged by this host is there.
+    pub(super) fn ledgers_are_true(&self, world: &World, host: usize) -> Verdict {
+        let can_be_asked = |it: &usize| {
+            world.host(*it).is_ok_and(super::Host::is_up) && !self.troubled.contains(it)
+        };
+        if self.partial || !can_be_asked(&host) {
+            return Ok(());
+        }
+        let Ok(target) = world.host(host) else {
+            return Ok(());
+        };
+        let store = target.store_id();
+        let others = (0..world.len()).filter(|it| *it != host);
+        for other in others.filter(can_be_asked) {
+            let Some(engine) = world.host(other).ok().and_then(super::Host::engine) else {
+                continue;
+            };
+            let space = World::space();
+            let cursor = self.read(engine.replica().cursor(store, space))?;
+            let status = engine.status(world.now());
+            let links = status.links.iter();
+            let linked = links.filter(|it| it.peer.is_some_and(|(_, it)| it == store));
+            let live = linked.flat_map(|it| it.spaces.iter().map(|(it, _)| it.acked));
+            let acked = cursor.map(|it| it.acked).into_iter().chain(live).max();
+            let acked = acked.unwrap_or(Lsn(0));
+            let mut entries = Vec::new();
+            let scanned = engine.replica().log(space, Lsn(0), &mut |entry| {
+                if entry.lsn > acked {
+                    return std::ops::ControlFlow::Break(());
+                }
+                entries.push((entry.key, entry.bytes));
+                std::ops::ControlFlow::Continue(())
+            });
+            self.read(scanned)?;
+            for (key, bytes) in entries {
+                let Ok(change) = crate::doc::Change::verify(bytes) else {
+                    continue;
+                };
+                if !self.read(holds(world, host, &key, &change.hash()))? {
+                    let text = format!(
+                        "host {other} believes that {host} holds {} of {}",
+                        change.hash().short(),
+                        key.record
+                    );
+                    return self.fail("ledgers are true", text);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a host has a change: applied, or in quarantine.
+///
+/// # Errors
+/// While it is down, or its store can't be read.
+pub(super) fn holds(
+    world: &World,
+    host: usize,
+    key: &RecordKey,
+    hash: &ChangeHash,
+) -> Result<bool> {
+    let down = || crate::Error::new(ErrorKind::Closed, "the host is down");
+    let engine = world.host(host)?.engine().ok_or_else(down)?;
+    if engine.replica().unknown(key, &[*hash])?.is_empty() {
+        return Ok(true);
+    }
+    let held = engine.replica().quarantined(usize::MAX)?;
+    Ok(held.iter().any(|it| it.key == *key && it.hash == *hash))
+}
+
+/// Whether another host has a change.
+fn is_elsewhere(world: &World, host: usize, key: &RecordKey, hash: &ChangeHash) -> bool {
+    let mut others = (0..world.len()).filter(|it| *it != host);
+    others.any(|it| holds(world, it, key, hash).unwrap_or(false))
+}

@@ -1,0 +1,150 @@
+//! The shell around each engine: what arrives is told to it, what it wants done is carried out.
+
+use super::fact::{Heard, What};
+use super::host::Host;
+use super::network::{self, Arrival, End};
+use super::world::World;
+use crate::engine::{Effect, Event, Reply, Ticket};
+use crate::error::Result;
+use crate::limits;
+use crate::session;
+
+impl World {
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Frame {
+                from,
+                to,
+                bytes,
+                cost,
+            } => {
+                self.network.arrived(from, cost);
+                let sent = Event::Sent {
+                    link: from.1,
+                    bytes: cost,
+                };
+                self.tell(from.0, sent);
+                self.frame(from.0, to, &bytes);
+            }
+            Arrival::Event { host, event } => {
+                match &event {
+                    Event::Connected { .. } => self.note(host, What::Linked),
+                    Event::LinkLost { reason, .. } => self.note(
+                        host,
+                        What::Lost {
+                            reason: reason.clone(),
+                        },
+                    ),
+                    _ => {}
+                }
+                self.tell(host, event);
+            }
+            Arrival::Project { host, key, life } => {
+                let alive = |it: &&Host| it.life() == life;
+                let Some(it) = self.hosts.get(host).filter(alive) else {
+                    return;
+                };
+                let made = it.project(key);
+                self.tell(host, made);
+            }
+            Arrival::Start { host } => {
+                if self.dead.contains(&host) || self.hosts.get(host).is_some_and(Host::is_up) {
+                    return;
+                }
+                // What keeps it from starting is noted.
+                let _noted = self.start(host);
+            }
+        }
+    }
+
+    /// A frame arrives at the end of a link.
+    fn frame(&mut self, from: usize, (host, link): End, bytes: &bytes::Bytes) {
+        if self.strangers.contains_key(&host) {
+            self.stranger_hears(host, link, bytes);
+            return;
+        }
+        let frame = session::inspect(bytes, limits::FRAME_BYTES_MAX)
+            .map_err(|error| (error.code(), error.to_string()));
+        let engine = self.hosts.get(host).and_then(Host::engine);
+        if self.facts.is_some() && engine.is_some_and(|it| it.has_link(link)) {
+            let heard = match &frame {
+                Ok(frame) => Heard::of(frame),
+                Err((code, _)) => Heard::Broken(code.name()),
+            };
+            self.note(host, What::Heard { from, heard });
+        }
+        self.tell(host, Event::Frame { link, frame });
+    }
+
+    pub(super) fn tell(&mut self, host: usize, event: Event) {
+        let now = self.now_of(host);
+        if let Some(it) = self.hosts.get_mut(host) {
+            it.handle(now, event);
+            self.pump(host);
+        } else if let Event::Accepted { link, .. } | Event::Connected { link, .. } = event {
+            self.stranger_linked(host, link);
+        } else if let Event::LinkLost { link, .. } = event {
+            self.stranger_lost(host, link);
+        }
+    }
+
+    /// Carries out what a host wants done.
+    pub(super) fn pump(&mut self, host: usize) {
+        let now = self.now_of(host);
+        while let Some(effect) = self.hosts.get_mut(host).and_then(|it| it.poll(now)) {
+            match effect {
+                Effect::Send { link, frame } => {
+                    let bytes = frame.len();
+                    if let Some(to) = self.network.send(now.instant, (host, link), frame) {
+                        self.note(host, What::Sent { to, bytes });
+                    }
+                }
+                Effect::Close(link) => {
+                    self.network.close(now.instant, (host, link));
+                    self.note(host, What::Closed);
+                }
+                Effect::Dial {
+                    peer,
+                    attempt,
+                    expects,
+                } => {
+                    let to = network::host_at(&peer);
+                    if let Some(to) = to {
+                        self.note(host, What::Dialled { to });
+                    }
+                    let is_up = to
+                        .and_then(|it| self.hosts.get(it))
+                        .is_some_and(Host::is_up);
+                    let dial = (peer, attempt);
+                    self.network.dial(now.instant, host, dial, (expects, is_up));
+                }
+                Effect::Project(key) => {
+                    let life = self.hosts.get(host).map_or(0, Host::life);
+                    self.network.project(now.instant, host, key, life);
+                }
+                Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
+                Effect::Shown(view) => self.note(host, What::Shown(view.key)),
+                Effect::CancelDial { .. } | Effect::Trust(_) | Effect::Stopped => {}
+            }
+        }
+        self.check_power(host);
+    }
+
+    fn replied(&mut self, host: usize, ticket: Ticket, reply: Reply) {
+        let kind = |it: &Result<()>| match it {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.kind()),
+        };
+        match reply {
+            Reply::Captured(result) => {
+                let result = result.map(|_| ());
+                self.note(host, What::Captured(ticket, kind(&result)));
+                self.outcomes.insert((host, ticket), result);
+            }
+            Reply::Delivered(result) => {
+                self.note(host, What::Delivered(ticket, kind(&result)));
+            }
+            Reply::Imported(_) | Reply::Status(_) | Reply::Quarantined(_) => {}
+        }
+    }
+}
