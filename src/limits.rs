@@ -18,6 +18,10 @@ pub const ACTOR_BYTES_MAX: usize = 64;
 /// author's last change besides, even where that is an ancestor of a head.
 pub const CHANGE_DEPS_MAX: usize = HEADS_MAX + 1;
 
+/// Furthest time of a change from 1970, either way, in seconds. Automerge stores differences of
+/// times and panics, or wraps, where one does not fit 64 bits.
+pub const CHANGE_TIME_SECONDS_MAX: u64 = 1 << 60;
+
 /// Longest message of a change, in bytes.
 pub const CHANGE_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 
@@ -26,6 +30,11 @@ pub const CHANGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Largest change after inflating, in bytes. Automerge needs about three times this to parse it.
 pub const CHANGE_INFLATED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Most operation numbers that a change may leave out after those of its ancestors. Edits of the
+/// past leave out as many as others have made meanwhile; each costs a saved document memory when it
+/// is loaded, about a hundred bytes.
+pub const CHANGE_GAP_MAX: u64 = 1 << 16;
 
 /// Most operations of one change. One operation is a few hundred bytes once it is materialised.
 pub const CHANGE_OPS_MAX: u64 = 1 << 20;
@@ -198,6 +207,9 @@ pub const GRAPH_BLOCK_CHANGES: u32 = 64;
 
 /// Weight of the graph cache, in index entries (about 120 bytes each).
 pub const GRAPH_CACHE_CHANGES: usize = 1 << 18;
+
+/// Operations of ancestors that the gate remembers, to look up what changes refer to.
+pub const OPERATIONS_CACHE: usize = 1 << 16;
 
 /// Weight of the document cache, in bytes of stored changes.
 pub const DOCUMENT_CACHE_BYTES: u64 = 64 * 1024 * 1024;

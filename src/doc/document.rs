@@ -426,7 +426,9 @@ fn over_limit(fault: ChangeFault) -> Error {
         | ChangeFault::Columns { .. }
         | ChangeFault::Refused { .. }
         | ChangeFault::Panicked { .. }
-        | ChangeFault::Disagrees { .. } => ErrorKind::Poisoned,
+        | ChangeFault::Disagrees { .. }
+        | ChangeFault::NotCanonical
+        | ChangeFault::Time { .. } => ErrorKind::Poisoned,
     };
     let message = format!("the change that the edit makes: {fault}");
     Error::new(kind, message).with_source(fault)

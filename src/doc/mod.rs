@@ -10,6 +10,8 @@ pub mod change;
 pub mod document;
 pub mod edit;
 pub mod fault;
+#[cfg(any(test, feature = "sim"))]
+pub mod forge;
 mod guard;
 pub mod inspect;
 mod lcs;

@@ -338,6 +338,16 @@ impl ActorId {
         hasher.finalize_xof().fill(&mut bytes);
         Self(bytes)
     }
+
+    /// The name that a writer goes on under once somebody else has used this one.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 next actor");
+        hasher.update(&self.0);
+        let mut bytes = vec![0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self(bytes)
+    }
 }
 
 impl fmt::Debug for ActorId {

@@ -89,7 +89,7 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection>
         let slot = rows.slot(key)?;
         let header = slot.map(|it| rows.header(it)).transpose()?.flatten();
         if let Some(header) = header {
-            (heads, changes) = (header.hashes(), header.changes);
+            (heads, changes) = (header.shown(), header.changes);
         }
     }
     Ok(Projection {

@@ -63,7 +63,7 @@ impl Shared {
         let Some(slot) = rows.slot(key)? else {
             return Ok(None);
         };
-        Ok(rows.header(slot)?.map(|it| it.hashes()))
+        Ok(rows.header(slot)?.map(|it| it.shown()))
     }
 
     /// All values of a collection in order of their ids, deleted ones left out, handed to `visit`

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::ancestry::Ancestors;
+use super::fit;
 use super::graph::{Graph, Node, block_of};
 use super::keys::{self, Slot};
 use super::quarantine::Reason;
@@ -9,7 +11,7 @@ use super::rows::{Head, Header, LogRow, StaleRow, encode_total};
 use super::{Committed, Replica};
 use crate::doc::Change;
 use crate::error::Result;
-use crate::id::{ChangeHash, CorrelationId, Lsn, RecordKey, StoreId};
+use crate::id::{ActorId, ChangeHash, CorrelationId, Lsn, RecordKey, StoreId};
 use crate::limits;
 use crate::reconcile::{Element, Inventory};
 use crate::store::Table;
@@ -70,39 +72,23 @@ impl Replica {
         })
     }
 
-    /// Where `change` belongs in the record.
+    /// Where `change` belongs in the record. What it says depends on the change and its ancestors
+    /// alone, but for what is known already and for [`Reason::TooManyHeads`].
     pub(super) fn place(&mut self, record: &mut OpenRecord, change: &Change) -> Result<Place> {
         let header = &record.header;
         if header.heads.iter().any(|it| it.hash == change.hash()) {
             return Ok(Place::Known);
         }
-        let last_seq = header
-            .actors
-            .iter()
-            .find(|(actor, _)| actor == change.actor());
-        let expected = last_seq.map_or(0, |(_, seq)| *seq).saturating_add(1);
-        if change.seq() == expected {
-            // Most changes follow heads: nothing but the header is needed then.
-            let heads: Option<Vec<&Head>> = change
-                .deps()
-                .iter()
-                .map(|dep| header.heads.iter().find(|head| head.hash == *dep))
-                .collect();
-            if let Some(heads) = heads {
-                let max_op = heads.iter().map(|it| it.max_op).max().unwrap_or(0);
-                let parents = heads.iter().map(|it| it.position).collect();
-                return Ok(check_order(&record.header, change, parents, max_op));
+        match after_all_heads(header, change) {
+            // Most changes follow all that is here and refer to it, or to nothing at all.
+            Some((parents, max_op)) if !change.operations().refer_outside() => {
+                self.judge(record, change, (parents, max_op), None)
             }
+            _ => self.place_by_graph(record, change),
         }
-        self.place_by_graph(record, change, expected)
     }
 
-    fn place_by_graph(
-        &mut self,
-        record: &mut OpenRecord,
-        change: &Change,
-        expected: u64,
-    ) -> Result<Place> {
+    fn place_by_graph(&mut self, record: &mut OpenRecord, change: &Change) -> Result<Place> {
         let graph = self.graph_of(record)?;
         if graph.position(&change.hash()).is_some() {
             return Ok(Place::Known);
@@ -112,20 +98,57 @@ impl Replica {
         if !missing.is_empty() {
             return Ok(Place::Held(Reason::Waiting { missing }));
         }
-        if change.seq() < expected {
-            return Ok(Place::Held(Reason::Equivocation));
-        }
-        if change.seq() > expected {
-            return Ok(Place::Held(Reason::SequenceGap));
-        }
         let parents: Vec<u32> = change
             .deps()
             .iter()
             .filter_map(|dep| graph.position(dep))
             .collect();
+        let ancestors = fit::ancestors(&graph, record, &parents);
+        let actor = record.actor(change.actor());
+        let last = actor.map_or(0, |it| ancestors.last_seq(it));
+        if change.seq() != last.saturating_add(1) {
+            return Ok(Place::Held(Reason::SequenceGap));
+        }
         let nodes = parents.iter().filter_map(|it| graph.node(*it));
         let max_op = nodes.map(|it| it.max_op).max().unwrap_or(0);
-        Ok(check_order(&record.header, change, parents, max_op))
+        self.judge(record, change, (parents, max_op), Some(&ancestors))
+    }
+
+    /// Whether the change fits what precedes it.
+    fn judge(
+        &self,
+        record: &OpenRecord,
+        change: &Change,
+        (parents, max_op): (Vec<u32>, u64),
+        ancestors: Option<&Ancestors<'_>>,
+    ) -> Result<Place> {
+        if change.start_op() <= max_op {
+            return Ok(Place::Held(Reason::OperationOrder));
+        }
+        if let Some(reason) = self.misfit(record, change, max_op, ancestors)? {
+            return Ok(Place::Held(reason));
+        }
+        let heads = &record.header.heads;
+        let replaced = heads.iter().filter(|it| change.deps().contains(&it.hash));
+        if heads.len() - replaced.count() >= limits::HEADS_MAX {
+            return Ok(Place::Held(Reason::TooManyHeads));
+        }
+        Ok(Place::Next(parents))
+    }
+
+    /// Whether a change, once appended, would be refused for its writer's sake, or make another one
+    /// be. The changes of this store never are, unless somebody forges them.
+    pub(super) fn would_be_refused(
+        &self,
+        record: &OpenRecord,
+        change: &Change,
+        parents: &[u32],
+    ) -> bool {
+        let actors = record.header.actors.iter();
+        let mut own = actors.filter(|(it, _)| it == change.actor());
+        let is_twin = own.any(|(_, last)| change.seq() <= *last);
+        let refused = |graph: Arc<Graph>| parents.iter().any(|it| graph.refused().contains(it));
+        is_twin || (record.header.refused > 0 && self.graphs.get(record.slot).is_some_and(refused))
     }
 
     fn graph_of(&mut self, record: &mut OpenRecord) -> Result<Arc<Graph>> {
@@ -148,6 +171,12 @@ impl Replica {
         source: Source,
     ) -> Result<Lsn> {
         parents.sort_unstable();
+        // Twins, and what follows them, can't be told without the graph.
+        let last = record.actor(change.actor()).map(|it| record.last_seq(it));
+        let is_contested = record.header.refused > 0 || last.is_some_and(|it| change.seq() <= it);
+        if is_contested {
+            self.graph_of(record)?;
+        }
         let lsn = self.next_lsn(&record.key)?;
         let actor = record.note_actor(change);
         let node = Node {
@@ -156,6 +185,7 @@ impl Replica {
             actor,
             seq: change.seq(),
             max_op: change.max_op(),
+            ops: u32::try_from(change.op_count()).unwrap_or(u32::MAX),
             size: u32::try_from(change.bytes().len()).unwrap_or(u32::MAX),
             lsn,
         };
@@ -171,11 +201,36 @@ impl Replica {
         };
         self.batch
             .put(Table::Log, keys::log(space, lsn), row.encode());
+        let position = record.header.changes;
         self.append_node(record, &node)?;
+        self.operations
+            .put(record.slot, position, change.operations());
         record.advance(change, lsn);
+        if is_contested {
+            self.note_refused(record, source)?;
+        }
         record.appended += 1;
         record.last = Some(source);
         Ok(lsn)
+    }
+
+    /// Brings the header up to which changes are refused now, and reports those that newly are.
+    fn note_refused(&mut self, record: &mut OpenRecord, source: Source) -> Result<()> {
+        let graph = self.graph_of(record)?;
+        record.header.refused = u32::try_from(graph.refused().len()).unwrap_or(u32::MAX);
+        record.header.admitted = graph.admitted_heads().as_slice().to_vec();
+        for position in graph.refused() {
+            let Some(node) = graph.node(*position) else {
+                continue;
+            };
+            let reason = if graph.is_lesser_twin(*position) {
+                Reason::Equivocation
+            } else {
+                Reason::FollowsRefused
+            };
+            self.report_refused(record, node.hash, reason, source)?;
+        }
+        Ok(())
     }
 
     fn append_node(&mut self, record: &mut OpenRecord, node: &Node) -> Result<()> {
@@ -268,13 +323,25 @@ impl Replica {
 }
 
 impl OpenRecord {
+    /// The index of a writer, if it has written here.
+    fn actor(&self, actor: &ActorId) -> Option<u32> {
+        let index = self.header.actors.iter().position(|(it, _)| it == actor);
+        index.and_then(|it| u32::try_from(it).ok())
+    }
+
+    /// The largest number that a writer has given.
+    fn last_seq(&self, actor: u32) -> u64 {
+        let at = usize::try_from(actor).unwrap_or(usize::MAX);
+        self.header.actors.get(at).map_or(0, |(_, seq)| *seq)
+    }
+
     /// Notes the change's writer and number; gives the writer's index.
     fn note_actor(&mut self, change: &Change) -> u32 {
         let actors = &mut self.header.actors;
         let known = actors.iter().position(|(it, _)| it == change.actor());
         let index = known.unwrap_or(actors.len());
         if let Some((_, seq)) = actors.get_mut(index) {
-            *seq = change.seq();
+            *seq = change.seq().max(*seq);
         } else {
             actors.push((change.actor().clone(), change.seq()));
         }
@@ -301,17 +368,18 @@ impl OpenRecord {
     }
 }
 
-fn check_order(header: &Header, change: &Change, parents: Vec<u32>, max_op: u64) -> Place {
-    if change.start_op() <= max_op {
-        return Place::Held(Reason::OperationOrder);
+/// The parents of a change that follows everything here, and the largest operation number up to
+/// there; none for other changes, and where the order of numbers is in question.
+fn after_all_heads(header: &Header, change: &Change) -> Option<(Vec<u32>, u64)> {
+    let actors = header.actors.iter();
+    let last = actors.filter(|(actor, _)| actor == change.actor());
+    let expected = last.map(|(_, seq)| *seq).next().unwrap_or(0) + 1;
+    let follows = change.deps().len() == header.heads.len() && change.seq() == expected;
+    if !follows || header.refused > 0 {
+        return None;
     }
-    let replaced = header
-        .heads
-        .iter()
-        .filter(|it| change.deps().contains(&it.hash))
-        .count();
-    if header.heads.len() - replaced >= limits::HEADS_MAX {
-        return Place::Held(Reason::TooManyHeads);
-    }
-    Place::Next(parents)
+    let parent = |dep: &ChangeHash| header.heads.iter().find(|head| head.hash == *dep);
+    let heads: Vec<&Head> = change.deps().iter().map(parent).collect::<Option<_>>()?;
+    let max_op = heads.iter().map(|it| it.max_op).max().unwrap_or(0);
+    Some((heads.iter().map(|it| it.position).collect(), max_op))
 }

@@ -151,6 +151,40 @@ impl Replica {
         Ok(Admission::Held(reason))
     }
 
+    /// Lists a change that is here and refused among what is in quarantine, so that somebody sees it.
+    /// Its bytes are in the log.
+    pub(super) fn report_refused(
+        &mut self,
+        record: &OpenRecord,
+        hash: ChangeHash,
+        reason: Reason,
+        Source {
+            origin,
+            correlation,
+        }: Source,
+    ) -> Result<()> {
+        let before = self.rows().quarantined(record.slot, &hash)?;
+        let is_full = self.quarantine.entries >= limits::QUARANTINE_ENTRIES_MAX;
+        let is_new = before.is_none();
+        if is_new && is_full || before.is_some_and(|it| it.reason == reason) {
+            return Ok(());
+        }
+        let row = QuarantineRow {
+            reason,
+            origin,
+            correlation,
+            since: WallTime::default(),
+            bytes: Bytes::new(),
+        };
+        self.batch
+            .put(Table::Quarantine, record.slot.change(&hash), row.encode());
+        if is_new {
+            self.quarantine.entries += 1;
+            self.note_quarantine_size();
+        }
+        Ok(())
+    }
+
     /// Applies what waited for `arrived`, and what waited for that, and so on.
     fn release(&mut self, record: &mut OpenRecord, arrived: ChangeHash) -> Result<()> {
         let mut arrived = vec![arrived];

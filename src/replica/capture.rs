@@ -82,6 +82,7 @@ impl Replica {
             // Memory may be ahead of the batch now; what was pending before stays pending.
             self.catalog.truncate(numbered);
             self.graphs.clear();
+            self.operations.clear();
             self.lsns.borrow_mut().clear();
             self.pending.committed.truncate(committed);
             self.pending.shown.truncate(shown);
@@ -96,7 +97,14 @@ impl Replica {
             let message = format!("record {} exists already", write.key);
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
-        let Place::Next(parents) = self.place(&mut record, &write.change)? else {
+        let placed = match self.place(&mut record, &write.change)? {
+            // On what is no part of the document any more nothing is to be built.
+            Place::Next(parents) if !self.would_be_refused(&record, &write.change, &parents) => {
+                Some(parents)
+            }
+            Place::Next(_) | Place::Known | Place::Held(_) => None,
+        };
+        let Some(parents) = placed else {
             let message = format!("record {} changed meanwhile; edit it again", write.key);
             return Err(Error::new(ErrorKind::Conflict, message));
         };
@@ -105,7 +113,7 @@ impl Replica {
             correlation,
         };
         let lsn = self.append(&mut record, &write.change, parents, source)?;
-        let (slot, heads, changes) = (record.slot, record.header.hashes(), record.header.changes);
+        let (slot, heads, changes) = (record.slot, record.header.shown(), record.header.changes);
         self.close_record(record)?;
         if let Some((_, value)) = write.view.as_ref().filter(|it| it.0 == heads) {
             let value = value.clone();
@@ -138,7 +146,7 @@ impl Replica {
         let Some(header) = self.rows().header(slot)? else {
             return Ok(true);
         };
-        let is_current = header.hashes() == heads;
+        let is_current = header.shown() == heads;
         match value {
             Ok(value) => {
                 let view = ViewRow {

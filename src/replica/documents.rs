@@ -1,7 +1,10 @@
 //! Documents out of a store: for editing, projecting and exporting, never for replicating.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
+use super::graph::{Graph, Node};
 use super::keys::Slot;
 use super::read::{Rows, damaged};
 use super::rows::Header;
@@ -17,8 +20,14 @@ pub struct Loaded {
     pub document: Document,
     /// The stored heads that are in it.
     pub heads: Heads,
-    /// Number of stored changes that are in it: all up to there, in the order of the store.
+    /// Number of stored changes that are in it: all up to there, in the order of the store, but for
+    /// those refused.
     changes: u32,
+    /// How many were refused when it was made. They never get fewer, so another number means that
+    /// something in it may be refused now.
+    refused: u32,
+    /// Who writes to it, unless somebody forges that writer's changes.
+    actor: ActorId,
 }
 
 impl Loaded {
@@ -28,6 +37,8 @@ impl Loaded {
             document: Document::new(actor),
             heads: Heads::default(),
             changes: 0,
+            refused: 0,
+            actor: actor.clone(),
         }
     }
 
@@ -76,10 +87,16 @@ impl Loaded {
         let Some((slot, header)) = find(rows, key)? else {
             return Ok(());
         };
+        if header.refused != self.refused {
+            // Something that is in it may be refused now.
+            let graph = rows.graph(slot, &header)?;
+            *self = Self::new(&unforged(&self.actor, &header, &graph));
+            self.refused = header.refused;
+        }
         if header.changes <= self.changes {
             return Ok(());
         }
-        let nodes = rows.nodes(slot, self.changes, &header)?;
+        let nodes = admitted(rows, slot, self.changes, &header)?;
         // Own edits came into the document before they were stored.
         let new = nodes.iter().filter(|it| !self.document.has(&it.hash));
         let lsns: Vec<_> = new.map(|it| it.lsn).collect();
@@ -93,13 +110,38 @@ impl Loaded {
                 .apply(&changes)
                 .map_err(|fault| poisoned(key, &fault))?;
         }
-        self.heads = header.hashes();
+        self.heads = header.shown();
         self.changes = header.changes;
         Ok(())
     }
 }
 
-/// All changes of a record, parents first.
+/// The record's changes from position `from` on that are part of its document.
+fn admitted(rows: &Rows<'_>, slot: Slot, from: u32, header: &Header) -> Result<Vec<Node>> {
+    if header.refused == 0 {
+        return rows.nodes(slot, from, header);
+    }
+    let graph = rows.graph(slot, header)?;
+    let positions = (from..graph.len()).filter(|it| !graph.refused().contains(it));
+    Ok(positions.filter_map(|it| graph.node(it)).cloned().collect())
+}
+
+/// The name under which this store goes on writing. Where its own changes were forged and lost
+/// against the forgery, numbers of that writer are taken, and the next name is used.
+fn unforged(actor: &ActorId, header: &Header, graph: &Graph) -> ActorId {
+    let refused = graph.refused().iter().filter_map(|it| graph.node(*it));
+    let writers: BTreeSet<_> = refused
+        .filter_map(|it| header.actors.get(usize::try_from(it.actor).ok()?))
+        .map(|(actor, _)| actor)
+        .collect();
+    let mut name = actor.clone();
+    while writers.contains(&name) {
+        name = name.next();
+    }
+    name
+}
+
+/// All changes of a record that are part of its document, parents first.
 ///
 /// # Errors
 /// When the store can't be read.
@@ -107,8 +149,7 @@ pub fn changes(rows: &Rows<'_>, key: &RecordKey) -> Result<Vec<Bytes>> {
     let Some((slot, header)) = find(rows, key)? else {
         return Ok(Vec::new());
     };
-    let lsns: Vec<_> = rows
-        .nodes(slot, 0, &header)?
+    let lsns: Vec<_> = admitted(rows, slot, 0, &header)?
         .iter()
         .map(|it| it.lsn)
         .collect();

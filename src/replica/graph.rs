@@ -4,11 +4,8 @@
 //! stored in blocks of [`limits::GRAPH_BLOCK_CHANGES`], appended to and never rewritten in the
 //! middle.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::keys::Slot;
 use super::rows::position;
 use crate::codec::{Malformed, Problem, Reader, Writer};
 use crate::id::{ChangeHash, Lsn};
@@ -28,6 +25,8 @@ pub struct Node {
     pub seq: u64,
     /// Largest operation counter up to and with it.
     pub max_op: u64,
+    /// How many operations it has; the first is numbered `max_op - ops + 1`.
+    pub ops: u32,
     /// Bytes of the change.
     pub size: u32,
     /// Where the bytes are.
@@ -54,7 +53,10 @@ impl Node {
             .varint(self.actor.into())
             .varint(self.seq)
             .varint(self.max_op);
-        writer.varint(self.size.into()).varint(self.lsn.0);
+        writer
+            .varint(self.ops.into())
+            .varint(self.size.into())
+            .varint(self.lsn.0);
     }
 
     fn decode(reader: &mut Reader<'_>, at: u32) -> Result<Self, Malformed> {
@@ -76,6 +78,7 @@ impl Node {
         let actor = position(reader)?;
         let seq = reader.varint("seq")?;
         let max_op = reader.varint("largest operation")?;
+        let ops = position(reader)?;
         let size = position(reader)?;
         let lsn = Lsn(reader.varint("lsn")?);
         Ok(Self {
@@ -84,6 +87,7 @@ impl Node {
             actor,
             seq,
             max_op,
+            ops,
             size,
             lsn,
         })
@@ -118,15 +122,36 @@ pub(super) fn read_nodes(block: &[u8], first: u32) -> Result<Vec<Node>, Malforme
 /// All changes of one record, indexed.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     by_hash: BTreeMap<ChangeHash, u32>,
+    /// The changes of each writer, in the order in which they were applied.
+    pub(super) by_actor: BTreeMap<u32, Vec<u32>>,
+    /// Writers that gave a number twice.
+    pub(super) forked: BTreeSet<u32>,
+    /// Changes that are left out of the document, see [`Graph::refused`].
+    pub(super) refused: BTreeSet<u32>,
 }
 
 impl Graph {
     /// Appends a node.
     pub(super) fn push(&mut self, node: Node) {
-        self.by_hash.insert(node.hash, self.len());
+        let position = self.len();
+        self.by_hash.insert(node.hash, position);
+        let own = self.by_actor.entry(node.actor).or_default();
+        let last = own.last().copied();
+        own.push(position);
+        let (actor, seq) = (node.actor, node.seq);
+        let follows_refused = node.parents.iter().any(|it| self.refused.contains(it));
         self.nodes.push(node);
+        if follows_refused {
+            self.refused.insert(position);
+        }
+        // Numbers grow along the way, unless their writer has given one twice.
+        let is_next = !self.forked.contains(&actor)
+            && last.is_none_or(|it| self.node(it).is_some_and(|it| it.seq < seq));
+        if !is_next {
+            self.judge_twins(actor, seq);
+        }
     }
 
     /// Number of changes.
@@ -197,78 +222,4 @@ impl Graph {
             })
             .collect()
     }
-}
-
-/// Graphs used last, up to [`limits::GRAPH_CACHE_CHANGES`] in all. Only the engine's thread
-/// touches it.
-#[derive(Debug, Default)]
-pub(super) struct GraphCache(RefCell<Cached>);
-
-#[derive(Debug, Default)]
-struct Cached {
-    graphs: BTreeMap<Slot, (u64, Arc<Graph>)>,
-    by_use: BTreeMap<u64, Slot>,
-    uses: u64,
-    weight: usize,
-}
-
-impl GraphCache {
-    pub(super) fn get(&self, slot: Slot) -> Option<Arc<Graph>> {
-        let mut cached = self.0.borrow_mut();
-        let (_, graph) = cached.graphs.get(&slot)?;
-        let graph = Arc::clone(graph);
-        cached.touch(slot);
-        Some(graph)
-    }
-
-    pub(super) fn put(&self, slot: Slot, graph: Arc<Graph>) {
-        let mut cached = self.0.borrow_mut();
-        cached.remove(slot);
-        cached.weight += weight(&graph);
-        cached.graphs.insert(slot, (0, graph));
-        cached.touch(slot);
-        while cached.weight > limits::GRAPH_CACHE_CHANGES && cached.graphs.len() > 1 {
-            let Some((_, oldest)) = cached.by_use.pop_first() else {
-                break;
-            };
-            cached.remove(oldest);
-        }
-    }
-
-    /// Appends to a cached graph what was appended to the stored one.
-    pub(super) fn push(&self, slot: Slot, node: Node) {
-        let mut cached = self.0.borrow_mut();
-        if let Some((_, graph)) = cached.graphs.get_mut(&slot) {
-            Arc::make_mut(graph).push(node);
-            cached.weight += 1;
-        }
-    }
-
-    /// Forgets everything: a batch was given up, and graphs may be ahead of the store.
-    pub(super) fn clear(&self) {
-        *self.0.borrow_mut() = Cached::default();
-    }
-}
-
-impl Cached {
-    fn touch(&mut self, slot: Slot) {
-        self.uses += 1;
-        if let Some((used, _)) = self.graphs.get_mut(&slot) {
-            self.by_use.remove(used);
-            *used = self.uses;
-            self.by_use.insert(self.uses, slot);
-        }
-    }
-
-    fn remove(&mut self, slot: Slot) {
-        if let Some((used, graph)) = self.graphs.remove(&slot) {
-            self.by_use.remove(&used);
-            self.weight -= weight(&graph);
-        }
-    }
-}
-
-/// Small records cost their map entries, too.
-fn weight(graph: &Graph) -> usize {
-    graph.nodes.len() + 4
 }

@@ -5,11 +5,14 @@
 //! Until then it is visible to the gates and to nobody else.
 
 mod admit;
+mod ancestry;
 mod apply;
 mod capture;
 mod catalog;
 pub mod documents;
+mod fit;
 mod graph;
+mod graph_cache;
 mod inventory;
 mod keys;
 mod life;
@@ -41,7 +44,8 @@ use crate::id::{CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreI
 use crate::ledger::{self, Cursor, Peer};
 use crate::store::{self, Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
 use catalog::Catalog;
-use graph::GraphCache;
+use fit::OperationsCache;
+use graph_cache::GraphCache;
 use quarantine::QuarantineRow;
 
 const STORE_ID: &[u8] = b"store";
@@ -99,6 +103,7 @@ pub struct Replica {
     /// Newest number of each space's log, the current batch included.
     lsns: RefCell<BTreeMap<SpaceId, Lsn>>,
     graphs: GraphCache,
+    operations: OperationsCache,
     quarantine: QuarantineSize,
     pending: Commit,
     failed: bool,
@@ -130,6 +135,7 @@ impl Replica {
             catalog,
             lsns: RefCell::default(),
             graphs: GraphCache::default(),
+            operations: OperationsCache::default(),
             quarantine,
             pending: Commit::default(),
             failed: false,
@@ -264,6 +270,7 @@ impl Replica {
     /// Drops what memory holds ahead of the store, after a batch was given up.
     fn forget(&mut self) {
         self.graphs.clear();
+        self.operations.clear();
         self.lsns.borrow_mut().clear();
         self.pending = Commit::default();
     }

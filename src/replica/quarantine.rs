@@ -20,8 +20,13 @@ pub enum Reason {
     },
     /// Its bytes are not a change, or not the one they claim to be.
     Malformed(String),
-    /// Another change of the same writer with the same number is here already.
+    /// Its writer gave its number to another change, too, and of the two that one counts, because
+    /// its hash is smaller. It is relayed, and no part of the document.
     Equivocation,
+    /// It follows a change that is refused for [`Reason::Equivocation`].
+    FollowsRefused,
+    /// An operation of it does not fit what its ancestors hold.
+    Misfit(String),
     /// Its writer's change before it is not among its ancestors.
     SequenceGap,
     /// Its operations are numbered below those of its ancestors.
@@ -43,6 +48,8 @@ impl Reason {
             Self::OperationOrder => "operation_order",
             Self::TooManyHeads => "too_many_heads",
             Self::Poisoned(_) => "poisoned",
+            Self::FollowsRefused => "follows_refused",
+            Self::Misfit(_) => "misfit",
         }
     }
 
@@ -55,6 +62,8 @@ impl Reason {
             Self::OperationOrder => 5,
             Self::TooManyHeads => 6,
             Self::Poisoned(_) => 7,
+            Self::FollowsRefused => 8,
+            Self::Misfit(_) => 9,
         }
     }
 }
@@ -67,6 +76,8 @@ impl fmt::Display for Reason {
             }
             Self::Malformed(detail) => write!(f, "not a valid change: {detail}"),
             Self::Equivocation => f.write_str("its writer gave its number to another change, too"),
+            Self::FollowsRefused => f.write_str("it follows a change that is refused"),
+            Self::Misfit(detail) => write!(f, "it does not fit what it builds on: {detail}"),
             Self::SequenceGap => f.write_str("its writer's change before it is not an ancestor"),
             Self::OperationOrder => f.write_str("its operations are numbered below its ancestors'"),
             Self::TooManyHeads => {
@@ -121,10 +132,11 @@ impl QuarantineRow {
                     writer.raw(hash.as_bytes());
                 }
             }
-            Reason::Malformed(detail) | Reason::Poisoned(detail) => {
+            Reason::Malformed(detail) | Reason::Poisoned(detail) | Reason::Misfit(detail) => {
                 writer.text(detail);
             }
             Reason::Equivocation
+            | Reason::FollowsRefused
             | Reason::SequenceGap
             | Reason::OperationOrder
             | Reason::TooManyHeads => {}
@@ -153,6 +165,8 @@ impl QuarantineRow {
             5 => Reason::OperationOrder,
             6 => Reason::TooManyHeads,
             7 => Reason::Poisoned(reader.text(row.len(), "detail")?.to_owned()),
+            8 => Reason::FollowsRefused,
+            9 => Reason::Misfit(reader.text(row.len(), "detail")?.to_owned()),
             other => return Err(reader.error("reason", Problem::Unexpected(other.into()))),
         };
         let bytes = Bytes::copy_from_slice(reader.take(reader.remaining(), "change")?);

@@ -34,12 +34,26 @@ pub struct Header {
     pub lsn: Lsn,
     /// Its writers in the order of their first change, with their last sequence number.
     pub actors: Vec<(ActorId, u64)>,
+    /// Number of changes that are here and relayed but no part of the document, because their
+    /// writer, or that of one they follow, gave a number twice.
+    pub refused: u32,
+    /// The heads of the document where some are refused; else those of the record.
+    pub admitted: Vec<ChangeHash>,
 }
 
 impl Header {
     /// The hashes of its heads.
     pub fn hashes(&self) -> Heads {
         self.heads.iter().map(|it| it.hash).collect()
+    }
+
+    /// The heads of its document: what views show and edits build on. They differ from
+    /// [`Header::hashes`] only where changes are refused.
+    pub fn shown(&self) -> Heads {
+        if self.refused == 0 {
+            return self.hashes();
+        }
+        self.admitted.iter().copied().collect()
     }
 
     /// The key under which its element stands.
@@ -61,6 +75,13 @@ impl Header {
         writer.varint(self.lsn.0).count(self.actors.len());
         for (actor, seq) in &self.actors {
             writer.bytes(actor.as_bytes()).varint(*seq);
+        }
+        writer.varint(self.refused.into());
+        if self.refused > 0 {
+            writer.count(self.admitted.len());
+            for head in &self.admitted {
+                writer.raw(head.as_bytes());
+            }
         }
         writer.finish()
     }
@@ -88,6 +109,13 @@ impl Header {
             header
                 .actors
                 .push((ActorId::from_bytes(actor), reader.varint("actor seq")?));
+        }
+        header.refused = position(&mut reader)?;
+        if header.refused > 0 {
+            for _ in 0..reader.count(bytes.len(), "admitted heads")? {
+                let head = ChangeHash::from_bytes(reader.array("admitted head")?);
+                header.admitted.push(head);
+            }
         }
         reader.finish("record header")?;
         Ok(header)

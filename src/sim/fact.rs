@@ -9,6 +9,9 @@ use crate::session::{Inbound, InboundBody};
 use crate::time::Instant;
 use crate::wire::Class;
 
+/// Changes of a frame that are named when it is shown.
+const NAMED_MAX: usize = 6;
+
 /// Something that happened on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
@@ -170,7 +173,12 @@ impl fmt::Display for Heard {
                 write!(
                     f,
                     "{class} changes, {changes} of {records} records, up to {upto}"
-                )
+                )?;
+                // Few enough to follow one by one.
+                let hashes = groups.iter().flat_map(|(_, _, it)| it);
+                hashes
+                    .take(NAMED_MAX)
+                    .try_for_each(|it| write!(f, " {}", it.short()))
             }
             Self::Other(name) => f.write_str(name),
             Self::Broken(code) => write!(f, "a broken frame ({code})"),

@@ -286,7 +286,7 @@ impl Host {
                 });
                 return Event::Projected(Projection {
                     key,
-                    heads: header.as_ref().map(Header::hashes).unwrap_or_default(),
+                    heads: header.as_ref().map(Header::shown).unwrap_or_default(),
                     changes: header.map_or(0, |it| it.changes),
                     value: Err(error.to_string()),
                 });

@@ -2,12 +2,11 @@
 //! almost make sense.
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::perform::key;
 use super::stranger::Attack;
 use super::world::World;
-use crate::doc::{Document, EditMeta, Value};
+use crate::doc::{Change, Document, EditMeta, Value, forge};
 use crate::entropy::Entropy;
 use crate::id::{ActorId, CorrelationId, Lsn, RecordId, RecordKey};
 use crate::replica::{Rows, documents};
@@ -146,7 +145,7 @@ fn orphans(entropy: &mut Entropy) -> Vec<ChangeGroup> {
     vec![group(&record, orphan.into_iter().collect())]
 }
 
-/// Real changes with some bytes changed, most with a checksum that is right again.
+/// Real changes with something wrong in them, most with a checksum that is right again.
 fn forged(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGroup> {
     let key = key(usize::try_from(entropy.below(3)).unwrap_or(0));
     let changes = world.store(host).ok().and_then(|store| {
@@ -158,30 +157,25 @@ fn forged(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGroup>
     for _ in 0..4 {
         let count = u64::try_from(changes.len()).unwrap_or(0);
         let at = usize::try_from(entropy.below(count)).unwrap_or(0);
-        forged.extend(changes.get(at).map(|it| forge(it, entropy)));
+        let Some(bytes) = changes.get(at) else {
+            continue;
+        };
+        if entropy.below(4) == 0 {
+            forged.push(spoilt(bytes, entropy));
+        } else if let Ok(change) = Change::verify(bytes.clone()) {
+            forged.extend(forge::mutant(&change, entropy));
+        }
     }
     vec![group(&key, forged)]
 }
 
-/// Where a change's content starts: after magic and checksum.
-const CONTENT: usize = 8;
-
-fn forge(change: &Bytes, entropy: &mut Entropy) -> Bytes {
+/// A change with one byte changed, and the checksum of before.
+fn spoilt(change: &Bytes, entropy: &mut Entropy) -> Bytes {
     let mut bytes = change.to_vec();
-    for _ in 0..=entropy.below(2) {
-        let length = u64::try_from(bytes.len()).unwrap_or(CONTENT as u64 + 5);
-        let at = 12 + entropy.below(length.saturating_sub(12));
-        let [byte] = entropy.bytes();
-        if let Some(place) = usize::try_from(at).ok().and_then(|it| bytes.get_mut(it)) {
-            *place = byte;
-        }
-    }
-    if entropy.below(4) > 0
-        && let Some((head, content)) = bytes.split_at_mut_checked(CONTENT)
-    {
-        let digest = Sha256::digest(content);
-        let checksum = head.iter_mut().skip(4);
-        checksum.zip(digest).for_each(|(to, from)| *to = from);
+    let length = u64::try_from(bytes.len()).unwrap_or(0);
+    let at = usize::try_from(entropy.below(length)).unwrap_or(0);
+    if let Some(place) = bytes.get_mut(at) {
+        *place ^= 1 << entropy.below(8);
     }
     bytes.into()
 }

@@ -7,7 +7,7 @@ use super::fact::{Fact, Heard, What};
 use super::world::World;
 use crate::engine::Ticket;
 use crate::error::{ErrorKind, Result};
-use crate::id::{ChangeHash, Heads, Lsn, RecordKey, StoreId};
+use crate::id::{ActorId, ChangeHash, Heads, Lsn, RecordKey, StoreId};
 use crate::limits;
 use crate::reconcile::Inventory as _;
 use crate::replica::Write;
@@ -280,7 +280,9 @@ impl Oracle {
             it.host == to && world.host(to).is_ok_and(|host| host.store_id() == it.store)
         };
         let returned = self.first_from.get(&(from, *hash)) == Some(&to);
-        if returned || self.written.get(hash).is_some_and(is_author) {
+        // Whose changes a stranger has forged goes on under another name, which nobody knows for its.
+        let knows_author = !self.strangers && self.written.get(hash).is_some_and(is_author);
+        if returned || knows_author {
             let text = format!("host {from} sent {} back to {to}", hash.short());
             return self.fail("nothing is echoed", text);
         }
@@ -365,7 +367,11 @@ impl Oracle {
                 if entry.lsn > acked {
                     return std::ops::ControlFlow::Break(());
                 }
-                entries.push((entry.key, entry.bytes));
+                // What a stranger forged in its name is taken for its own until roots are compared.
+                let own = ActorId::of(store, &entry.key) == entry.actor;
+                if !(self.strangers && own) {
+                    entries.push((entry.key, entry.bytes));
+                }
                 std::ops::ControlFlow::Continue(())
             });
             self.read(scanned)?;

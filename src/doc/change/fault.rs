@@ -108,10 +108,19 @@ pub enum ChangeFault {
         /// What differs.
         what: &'static str,
     },
+    /// Automerge would write the same operations as other bytes, and so under another hash.
+    #[error("it is not written as Automerge writes it, so no saved document could give it back")]
+    NotCanonical,
+    /// A time so far off that differences of two such times don't fit 64 bits.
+    #[error("time {seconds} is out of range")]
+    Time {
+        /// The time, in Unix seconds.
+        seconds: i64,
+    },
 }
 
 /// Names by code; the place in this list is the code, so entries only ever get appended.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 17] = [
     "malformed",
     "magic",
     "chunk_type",
@@ -127,6 +136,8 @@ const NAMES: [&str; 15] = [
     "refused",
     "panicked",
     "disagrees",
+    "not_canonical",
+    "time",
 ];
 
 impl ChangeFault {
@@ -148,6 +159,8 @@ impl ChangeFault {
             Self::Refused { .. } => 12,
             Self::Panicked { .. } => 13,
             Self::Disagrees { .. } => 14,
+            Self::NotCanonical => 15,
+            Self::Time { .. } => 16,
         }
     }
 

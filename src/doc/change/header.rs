@@ -36,7 +36,10 @@ impl Header {
             return Err(ChangeFault::Sequence { seq });
         }
         let start_op = reader.varint("first operation")?;
-        let time = signed(&mut reader, "time")?;
+        let seconds = signed(&mut reader, "time")?;
+        if seconds.unsigned_abs() > limits::CHANGE_TIME_SECONDS_MAX {
+            return Err(ChangeFault::Time { seconds });
+        }
         let message = reader.text(limits::CHANGE_MESSAGE_BYTES_MAX, "message")?;
         let message = (!message.is_empty()).then(|| message.to_owned());
         let others = reader.count(limits::CHANGE_ACTORS_MAX, "other actors")?;
@@ -57,7 +60,7 @@ impl Header {
             seq,
             start_op,
             op_count,
-            time,
+            time: seconds,
             message,
         })
     }

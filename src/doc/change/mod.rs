@@ -2,14 +2,20 @@
 //! document.
 
 mod fault;
+mod fit;
 mod header;
+mod ops;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 pub use fault::ChangeFault;
+pub use fit::{Lookup, Misfit, Operations, Problem, RULES, fits};
 
 use self::header::Header;
+use self::ops::Ops;
 use super::bounded::inflate;
 use super::guard::guarded;
 use crate::codec::{Reader, Writer};
@@ -34,6 +40,7 @@ pub struct Change {
     bytes: Bytes,
     hash: ChangeHash,
     header: Header,
+    operations: Operations,
 }
 
 impl Change {
@@ -55,11 +62,12 @@ impl Change {
                 let hashed = bytes.get(HASHED_FROM..).unwrap_or_default();
                 let hash = chunk.check(Sha256::digest(hashed).into())?;
                 let header = Header::parse(chunk.body)?;
-                cross_check(&bytes, hash, &header)?;
+                let operations = operations(&bytes, hash, &header)?;
                 Ok(Self {
                     bytes,
                     hash,
                     header,
+                    operations,
                 })
             }
             DEFLATED_CHANGE => {
@@ -68,11 +76,12 @@ impl Change {
                 let hashed = raw.get(HASHED_FROM..).unwrap_or_default();
                 let hash = chunk.check(Sha256::digest(hashed).into())?;
                 let header = Header::parse(Chunk::parse(&raw)?.body)?;
-                cross_check(&raw, hash, &header)?;
+                let operations = operations(&raw, hash, &header)?;
                 Ok(Self {
                     bytes,
                     hash,
                     header,
+                    operations,
                 })
             }
             found => Err(ChangeFault::ChunkType { found }),
@@ -126,6 +135,11 @@ impl Change {
         self.header.message.as_deref()
     }
 
+    /// Its operations, without their values.
+    pub const fn operations(&self) -> &Operations {
+        &self.operations
+    }
+
     /// The bytes as they were received.
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -175,8 +189,9 @@ fn raw_form(checksum: [u8; 4], body: &[u8]) -> Vec<u8> {
     writer.finish()
 }
 
-/// Has Automerge read every operation, and compares what it sees with what we saw.
-fn cross_check(raw: &[u8], hash: ChangeHash, header: &Header) -> Result<(), ChangeFault> {
+/// Has Automerge read every operation, compares what it sees with what we saw, and checks that it
+/// would write the change the same way.
+fn operations(raw: &[u8], hash: ChangeHash, header: &Header) -> Result<Operations, ChangeFault> {
     let read = guarded(|| automerge::Change::try_from(raw));
     let read = read.map_err(|reason| ChangeFault::Panicked { reason })?;
     let read = read.map_err(|error| ChangeFault::Refused {
@@ -192,8 +207,13 @@ fn cross_check(raw: &[u8], hash: ChangeHash, header: &Header) -> Result<(), Chan
     if u64::try_from(read.len()) != Ok(header.op_count) {
         return disagrees("operation count");
     }
-    Ok(())
+    Ok(Operations {
+        ops: Arc::new(Ops::read(&read)?),
+        start: header.start_op,
+    })
 }
 
+#[cfg(test)]
+mod fit_tests;
 #[cfg(test)]
 mod tests;

@@ -266,12 +266,25 @@ fn numbers_and_parents_out_of_range_are_refused() {
 }
 
 #[test]
+fn times_whose_differences_overflow_are_refused() {
+    for seconds in [i64::MIN, i64::MAX, (1 << 60) + 1] {
+        let mut doc = Automerge::new();
+        let mut tx = doc.transaction();
+        tx.put(ROOT, "a", 1).unwrap();
+        tx.commit_with(CommitOptions::default().with_time(seconds));
+        let change = doc.get_last_local_change().unwrap();
+        let fault = Change::verify(raw(&change)).unwrap_err();
+        assert_eq!(fault, ChangeFault::Time { seconds });
+    }
+}
+
+#[test]
 fn every_fault_has_a_name_of_its_own_code() {
     let fault = ChangeFault::ChunkType { found: 3 };
     assert_eq!(ChangeFault::name_of(fault.code()), Some(fault.name()));
     assert_eq!(fault.name(), "chunk_type");
-    let last = ChangeFault::Disagrees { what: "hash" };
-    assert_eq!(last.name(), "disagrees");
+    let last = ChangeFault::Time { seconds: 0 };
+    assert_eq!(last.name(), "time");
     assert_eq!(ChangeFault::name_of(last.code() + 1), None);
 }
 
@@ -283,7 +296,7 @@ proptest! {
     }
 
     #[test]
-    fn times_of_either_sign_agree_with_automerge(seconds: i64) {
+    fn times_of_either_sign_agree_with_automerge(seconds in -(1_i64 << 60)..=1 << 60) {
         let mut doc = Automerge::new();
         let mut tx = doc.transaction();
         tx.put(ROOT, "a", 1).unwrap();

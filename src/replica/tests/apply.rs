@@ -77,23 +77,6 @@ fn a_change_whose_parents_never_come_stays_with_its_reason_and_disturbs_nothing(
 }
 
 #[test]
-fn of_two_changes_with_one_number_of_one_writer_the_second_is_kept_apart() {
-    let (store, mut replica) = replica();
-    let key = key("notes");
-    let [ours, twin] = [1, 2].map(|value| Writer::stranger(1, &key).set("n", value));
-    let admissions = deliver(&mut replica, &key, vec![Ok(ours.clone()), Ok(twin.clone())]);
-    let held = Admission::Held(Reason::Equivocation);
-    assert_eq!(admissions, [Admission::Applied(Lsn(1)), held]);
-    assert_eq!(stored(&store, &key).heads.as_slice(), [ours.hash()]);
-    assert_eq!(replica.quarantined(10).unwrap()[0].hash, twin.hash());
-    // What is built on the twin waits for it, and so never comes in either.
-    assert_eq!(
-        replica.unknown(&key, &[twin.hash()]).unwrap(),
-        [twin.hash()]
-    );
-}
-
-#[test]
 fn a_change_with_any_byte_flipped_is_kept_apart_as_malformed() {
     let (store, mut replica) = replica();
     let key = key("notes");

@@ -1,5 +1,6 @@
 //! The two gates into a replica: what they let in, keep back, and undo.
 
+mod admission;
 mod apply;
 mod capture;
 mod layout;

@@ -1,0 +1,107 @@
+//! Whether a change fits its ancestors, as the gate finds them: by the graph, and by the bytes in the
+//! log of those changes that it refers to. No document is loaded.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::admit::OpenRecord;
+use super::ancestry::Ancestors;
+use super::graph::Graph;
+use super::keys::Slot;
+use super::quarantine::Reason;
+use super::{Replica, read};
+use crate::doc::Change;
+use crate::doc::change::{Operations, fits};
+use crate::error::Result;
+use crate::id::ActorId;
+use crate::limits;
+use crate::store::Table;
+
+/// Operations of changes that were looked into last. Only the engine's thread touches it.
+#[derive(Debug, Default)]
+pub(super) struct OperationsCache(RefCell<Cached>);
+
+#[derive(Debug, Default)]
+struct Cached {
+    entries: BTreeMap<(Slot, u32), Operations>,
+    weight: usize,
+}
+
+impl OperationsCache {
+    fn get(&self, slot: Slot, position: u32) -> Option<Operations> {
+        self.0.borrow().entries.get(&(slot, position)).cloned()
+    }
+
+    pub(super) fn put(&self, slot: Slot, position: u32, operations: &Operations) {
+        let weight = operations.len() + 4;
+        let mut cached = self.0.borrow_mut();
+        if weight > limits::OPERATIONS_CACHE {
+            return;
+        }
+        if cached.weight + weight > limits::OPERATIONS_CACHE {
+            *cached = Cached::default();
+        }
+        cached.weight += weight;
+        cached.entries.insert((slot, position), operations.clone());
+    }
+
+    /// Forgets everything: positions may have been given up with a batch.
+    pub(super) fn clear(&self) {
+        *self.0.borrow_mut() = Cached::default();
+    }
+}
+
+impl Replica {
+    /// Why a change does not fit its ancestors, if so.
+    pub(super) fn misfit(
+        &self,
+        record: &OpenRecord,
+        change: &Change,
+        max_op: u64,
+        ancestors: Option<&Ancestors<'_>>,
+    ) -> Result<Option<Reason>> {
+        let mut lookup = |actor: &ActorId, counter: u64| match ancestors {
+            Some(ancestors) => self.operations_of(record, ancestors, (actor, counter)),
+            None => Ok(None),
+        };
+        let verdict = fits(change, max_op, &mut lookup)?;
+        Ok(verdict.err().map(|it| Reason::Misfit(it.to_string())))
+    }
+
+    /// The operations of the ancestor in which a writer made the operation of a number.
+    fn operations_of(
+        &self,
+        record: &OpenRecord,
+        ancestors: &Ancestors<'_>,
+        (actor, counter): (&ActorId, u64),
+    ) -> Result<Option<Operations>> {
+        let actors = &record.header.actors;
+        let index = actors.iter().position(|(it, _)| it == actor);
+        let index = index.and_then(|it| u32::try_from(it).ok());
+        let Some((position, node)) = index.and_then(|it| ancestors.operation(it, counter)) else {
+            return Ok(None);
+        };
+        if let Some(operations) = self.operations.get(record.slot, position) {
+            return Ok(Some(operations));
+        }
+        let Some(space) = self.catalog.number(record.key.space, None) else {
+            return Ok(None);
+        };
+        let row = self.rows().log_row(space, node.lsn)?;
+        let missing = || read::damaged(Table::Log, &format!("change {} is missing", node.lsn));
+        let bytes = row.ok_or_else(missing)?.bytes;
+        let operations =
+            Operations::of_stored(&bytes).map_err(|fault| read::damaged(Table::Log, &fault))?;
+        self.operations.put(record.slot, position, &operations);
+        Ok(Some(operations))
+    }
+}
+
+/// The ancestors of a change with these parents.
+pub(super) fn ancestors<'a>(
+    graph: &'a Graph,
+    record: &OpenRecord,
+    parents: &[u32],
+) -> Ancestors<'a> {
+    graph.ancestors(record.header.heads.iter().map(|it| it.position), parents)
+}
