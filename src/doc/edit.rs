@@ -99,8 +99,9 @@ impl<'d> Edit<'d> {
     pub fn put_map(&mut self, map: &BTreeMap<String, Value>) -> Result<(), Error> {
         map.keys()
             .try_for_each(|key| not_reserved(Some(&PathStep::from(key.as_str()))))?;
-        if self.writer.tx.length(ROOT) == 0 {
-            // The usual way to a new record; ten times as fast as key by key.
+        if self.writer.tx.base_heads().is_empty() && self.writer.tx.pending_ops() == 0 {
+            // The usual way to a new record; ten times as fast as key by key. It must be new: over a
+            // map that was emptied it writes what nobody sees.
             map.iter().try_for_each(|(key, value)| {
                 let step = PathStep::from(key.as_str());
                 self.writer.at(step, |it| it.check(value))

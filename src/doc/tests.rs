@@ -134,6 +134,16 @@ fn writing_what_is_there_writes_nothing() {
 }
 
 #[test]
+fn a_record_that_was_emptied_can_be_filled_again() {
+    let (mut doc, _) = document(&serde_json::json!({"a": 1, "m": {"x": 1}}));
+    change(&mut doc, |edit| edit.put_map(&BTreeMap::new()));
+    assert_eq!(doc.value().unwrap(), Value::Map(BTreeMap::new()));
+    let filled = serde_json::json!({"a": 2, "m": {"y": 1}});
+    change(&mut doc, |edit| edit.put_map(&map(&filled)));
+    assert_eq!(doc.value().unwrap(), json(&filled));
+}
+
+#[test]
 fn one_changed_field_costs_one_operation_and_about_a_hundred_bytes() {
     let start = serde_json::json!({
         "id": 1, "kind": "task", "title": "t".repeat(40), "notes": {"$text": "n".repeat(130)},
