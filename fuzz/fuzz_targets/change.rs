@@ -1,5 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(
-    init: syncline_fuzz::expect_guarded_panics(),
-    |data: &[u8]| syncline_fuzz::change(data)
-);
+syncline_fuzz::target!(change);

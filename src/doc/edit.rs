@@ -22,7 +22,8 @@ pub const DELETED_KEY: &str = "$deleted";
 ///
 /// Writes are minimal: what is equal already is not written, and values are changed in place where
 /// their kind allows it. A string put over a text is spliced into it, a number put over a counter
-/// increments it, whole numbers keep the kind that is there, lists change only where they differ.
+/// increments it, whole numbers keep the kind that is there, and zero its sign, lists change only where
+/// they differ.
 ///
 /// Positions in texts count Unicode scalar values (Rust's `char`), from 0.
 pub struct Edit<'d> {

@@ -36,6 +36,7 @@ mod draw;
 mod fact;
 mod field;
 mod finish;
+pub mod fuzz;
 mod host;
 mod hostile;
 mod hunt;

@@ -16,6 +16,8 @@ use std::ops::ControlFlow;
 
 use thiserror::Error;
 
+#[cfg(all(feature = "redb", any(test, feature = "sim")))]
+pub use self::redb::CrashDisk;
 #[cfg(feature = "redb")]
 pub use self::redb::{RedbOptions, RedbStore};
 pub use batch::{Batch, Write};

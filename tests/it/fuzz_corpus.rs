@@ -1,35 +1,54 @@
-//! The fuzz targets over their corpus, and over mutations of it, as an ordinary test.
+//! The fuzz targets over their corpora, and over mutations of them, as an ordinary test.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use syncline::entropy::Entropy;
+use syncline::sim::fuzz::TARGETS;
 
-#[expect(
-    unreachable_pub,
-    reason = "it is the public door of the fuzzer's own crate"
-)]
-#[path = "../../fuzz/src/lib.rs"]
-mod bodies;
+/// Mutations of the files of one corpus, spread evenly over them.
+const MUTATIONS: usize = 300;
 
-/// Mutations of each file of the corpus.
-const MUTATIONS: usize = 200;
+/// Bytes of all corpora together: what everybody clones and every run goes through.
+const CORPORA_BYTES_MAX: usize = 300_000;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+}
+
+/// The files of a folder, by name.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|it| it.expect("readable").path());
+    let mut paths: Vec<_> = paths.collect();
+    paths.sort();
+    paths
+}
+
+/// The names of what is in a folder, without what comes after a dot.
+fn names(folder: &str) -> BTreeSet<String> {
+    let stems = files(&root().join(folder)).into_iter().map(|it| {
+        let stem = it.file_stem().expect("a name");
+        stem.to_str().expect("a plain name").to_owned()
+    });
+    stems.collect()
+}
 
 fn over_corpus(target: &str, body: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
+    let seeds = files(&root().join("corpus").join(target));
+    assert!(!seeds.is_empty(), "the corpus of {target} is empty");
     let mut entropy = Entropy::from_number(7);
-    let mut seen = 0;
-    for entry in fs::read_dir(&folder).expect("the corpus is there") {
-        let seed = fs::read(entry.expect("readable").path()).expect("readable");
+    let each = MUTATIONS.div_ceil(seeds.len());
+    for path in &seeds {
+        let seed = fs::read(path).expect("readable");
         body(&seed);
-        for _ in 0..MUTATIONS {
+        for _ in 0..each {
             body(&mutate(&seed, &mut entropy));
         }
-        seen += 1;
     }
-    assert!(seen > 0, "the corpus of {target} is empty");
 }
 
 /// Changes up to three bytes, or cuts the end off.
@@ -49,16 +68,42 @@ fn mutate(seed: &[u8], entropy: &mut Entropy) -> Vec<u8> {
 }
 
 #[test]
-fn frames_decode_to_what_they_encode() {
-    over_corpus("wire", bodies::wire);
+fn every_target_holds_over_its_corpus() {
+    thread::scope(|scope| {
+        for (name, body) in TARGETS {
+            let over = thread::Builder::new().name((*name).to_owned());
+            over.spawn_scoped(scope, move || over_corpus(name, *body))
+                .expect("a thread starts");
+        }
+    });
 }
 
 #[test]
-fn changes_apply_whole_or_not_at_all() {
-    over_corpus("change", bodies::change);
+fn every_target_has_a_corpus_a_program_and_a_place_in_the_documentation() {
+    let targets: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names("corpus"), targets, "fuzz/corpus");
+    assert_eq!(names("fuzz_targets"), targets, "fuzz/fuzz_targets");
+    assert!(names("dict").is_subset(&targets), "fuzz/dict");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("readable");
+    let docs = root().join("../docs/fuzzing.md");
+    let docs = fs::read_to_string(docs).expect("readable");
+    for name in &targets {
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"")),
+            "fuzz/Cargo.toml lacks {name}"
+        );
+        assert!(
+            docs.contains(&format!("| `{name}` |")),
+            "docs/fuzzing.md lacks {name}"
+        );
+    }
 }
 
 #[test]
-fn a_session_survives_whatever_its_peer_says() {
-    over_corpus("session", bodies::session);
+fn corpora_stay_small() {
+    let targets = TARGETS.iter().map(|(name, _)| *name);
+    let seeds = targets.flat_map(|name| files(&root().join("corpus").join(name)));
+    let bytes = seeds.map(|it| fs::read(it).expect("readable").len());
+    let bytes: usize = bytes.sum();
+    assert!(bytes <= CORPORA_BYTES_MAX, "{bytes} bytes");
 }

@@ -8,6 +8,7 @@
 
 #[cfg(feature = "websocket")]
 mod bad_input;
+#[cfg(all(feature = "sim", feature = "redb"))]
 mod fuzz_corpus;
 mod guarantees;
 #[cfg(feature = "sim")]

@@ -84,7 +84,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("redb::", &["store/", "sim/storage.rs"]),
     ("tungstenite", &["transport/websocket"]),
     ("tokio::", &["transport/", "node/"]),
-    ("store.commit(", &["replica/", "store/"]),
+    ("store.commit(", &["replica/", "store/", "sim/fuzz/"]),
     ("unbounded_channel", &[]),
     ("unsafe ", &[]),
 ];
