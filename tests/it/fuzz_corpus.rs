@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use syncline::entropy::Entropy;
-use syncline::sim::fuzz::TARGETS;
+use syncline::plant::{Plant, planted};
+use syncline::sim::fuzz::{self, TARGETS, Target};
 
 /// Mutations of the files of one corpus, spread evenly over them.
-const MUTATIONS: usize = 300;
+const MUTATIONS: usize = 200;
 
 /// Bytes of all corpora together: what everybody clones and every run goes through.
 const CORPORA_BYTES_MAX: usize = 300_000;
@@ -76,6 +78,32 @@ fn every_target_holds_over_its_corpus() {
                 .expect("a thread starts");
         }
     });
+}
+
+/// Faults of the library, each with a target whose corpus alone has to show it.
+const CAUGHT: &[(Plant, Target)] = &[
+    (Plant::SkipSync, ("store", fuzz::store)),
+    (Plant::SwallowDiskFull, ("store", fuzz::store)),
+    (Plant::TrustSilence, ("session", fuzz::session)),
+    (Plant::StopRetrying, ("reconcile", fuzz::reconcile)),
+    (Plant::TrustRoots, ("reconcile", fuzz::reconcile)),
+];
+
+#[test]
+fn the_corpora_catch_faults_that_are_planted() {
+    let mut missed = Vec::new();
+    for (plant, (name, body)) in CAUGHT {
+        let seeds = files(&root().join("corpus").join(name)).into_iter();
+        let mut seeds = seeds.map(|it| fs::read(it).expect("readable"));
+        // What a target makes once and keeps is made without a fault.
+        body(&[]);
+        let is_caught =
+            seeds.any(|seed| catch_unwind(|| planted(Some(*plant), || body(&seed))).is_err());
+        if !is_caught {
+            missed.push((plant.name(), name));
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:?}");
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! Changes and saved documents that are brought into a replica: what is refused leaves nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::audit::{Dump, audit, dump};
 use super::{Script, material};
-use crate::doc::{self, Document, Received};
+use crate::doc::{self, Change, Document, Received};
 use crate::entropy::Entropy;
 use crate::error::Result;
-use crate::id::{ActorId, CorrelationId, RecordId, RecordKey, SpaceId, StoreId};
+use crate::id::{ActorId, ChangeHash, CorrelationId, RecordId, RecordKey, SpaceId, StoreId};
 use crate::reconcile::Inventory as _;
 use crate::replica::documents::Loaded;
 use crate::replica::{Admission, Intake, Replica, Rows};
@@ -136,6 +136,9 @@ impl Desk {
 
     fn take_in(&mut self, key: &RecordKey, changes: &[Received]) {
         let before = dump(self.store.as_ref());
+        let hashes: Vec<_> = changes.iter().flatten().map(Change::hash).collect();
+        let unknown = self.replica.unknown(key, &hashes).expect("readable");
+        let mut unknown: BTreeSet<_> = unknown.into_iter().collect();
         let applied = self.replica.apply(&arriving(key.clone(), changes.to_vec()));
         let fates = applied.expect("a store in memory works, and the quarantine has room");
         assert_eq!(fates.len(), changes.len(), "each change has a fate");
@@ -144,11 +147,17 @@ impl Desk {
         let after = dump(self.store.as_ref());
         compare(&before, &after, &fates);
         for (fate, change) in fates.iter().zip(changes) {
-            self.is_as_told(key, fate, change);
+            self.is_as_told(key, fate, change, &mut unknown);
         }
     }
 
-    fn is_as_told(&self, key: &RecordKey, fate: &Admission, change: &Received) {
+    fn is_as_told(
+        &self,
+        key: &RecordKey,
+        fate: &Admission,
+        change: &Received,
+        unknown: &mut BTreeSet<ChangeHash>,
+    ) {
         let Ok(change) = change else {
             assert!(
                 !matches!(fate, Admission::Applied(_)),
@@ -160,8 +169,11 @@ impl Desk {
             let entry = self.replica.entry(key.space, *lsn).expect("readable");
             let entry = entry.expect("an applied change is in the log");
             assert_eq!(&entry.bytes, change.bytes(), "as it came");
-            let unknown = self.replica.unknown(key, &[change.hash()]);
-            assert_eq!(unknown.expect("readable"), [], "and in the record");
+            assert!(unknown.remove(&change.hash()), "and is applied once");
+            let mut family = change.deps().to_vec();
+            family.push(change.hash());
+            let missing = self.replica.unknown(key, &family);
+            assert_eq!(missing.expect("readable"), [], "with its parents");
         }
     }
 
