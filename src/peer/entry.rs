@@ -37,6 +37,8 @@ pub(super) struct Entry {
     attempt: u64,
     attempts: u64,
     last_error: Option<String>,
+    /// The last attempt ended in a refusal for good, which another has yet to confirm.
+    doubted: bool,
 }
 
 impl Entry {
@@ -56,6 +58,7 @@ impl Entry {
             attempt: 0,
             attempts: 0,
             last_error: None,
+            doubted: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl Entry {
     }
 
     pub(super) fn established(&mut self, now: Instant, replica: ReplicaId, store: StoreId) {
+        self.doubted = false;
         if self.linked_replica().is_none() {
             self.replica = Some(replica);
             self.store = Some(store);
@@ -151,6 +155,7 @@ impl Entry {
     ) {
         self.settle(now, settings);
         self.last_error = Some(reason);
+        self.doubted = false;
         if matches!(self.phase, Phase::Linked { settled: true, .. }) {
             let at = now + entropy.span_up_to(settings.backoff_base);
             self.phase = Phase::Waiting { at };
@@ -172,10 +177,23 @@ impl Entry {
         self.phase = Phase::Waiting { at };
     }
 
-    /// The attempt or session ended, and another would end the same way.
-    pub(super) fn refused(&mut self, reason: String) {
-        self.last_error = Some(reason);
-        self.phase = Phase::Refused;
+    /// The attempt or session ended, and another would end the same way. That is not believed
+    /// before it has been said twice in a row: nothing protects the bytes of a handshake from a bad
+    /// network, and a single flipped bit of it can look like a refusal for good.
+    pub(super) fn refused(
+        &mut self,
+        now: Instant,
+        settings: &DialSettings,
+        entropy: &mut Entropy,
+        reason: String,
+    ) {
+        if self.doubted {
+            self.last_error = Some(reason);
+            self.phase = Phase::Refused;
+        } else {
+            self.ended(now, settings, entropy, reason);
+            self.doubted = true;
+        }
     }
 
     pub(super) const fn retry(&mut self, now: Instant) {
@@ -183,6 +201,7 @@ impl Entry {
             Phase::Waiting { .. } | Phase::Refused => {
                 self.backoff.reset();
                 self.breaker.success();
+                self.doubted = false;
                 self.phase = Phase::Waiting { at: now };
             }
             Phase::Dialling { .. }

@@ -300,7 +300,7 @@ impl Dialer {
             return;
         }
         if permanent {
-            entry.refused(reason);
+            entry.refused(now, &self.settings, &mut self.entropy, reason);
         } else {
             entry.ended(now, &self.settings, &mut self.entropy, reason);
         }

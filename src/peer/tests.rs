@@ -36,6 +36,16 @@ fn dialled(expects: Option<ReplicaId>) -> (Dialer, u64) {
     (dialer, attempt)
 }
 
+/// Refuses this attempt and the next one, for good; the number of the latter.
+fn refuse_for_good(dialer: &mut Dialer, first: u64) -> u64 {
+    dialer.handle(START, failed(first, true));
+    let due = dialer.poll_timeout().expect("it is asked again");
+    dialer.handle(due, PeerEvent::Timer);
+    let again = attempt(dialer).expect("it is due");
+    dialer.handle(due, failed(again, true));
+    again
+}
+
 /// The attempt that the dialer orders; nothing else may be ordered.
 fn attempt(dialer: &mut Dialer) -> Option<u64> {
     match dialer.poll()? {
@@ -166,9 +176,25 @@ fn a_peer_that_accepts_and_hangs_up_backs_off_as_if_it_had_not_answered() {
 }
 
 #[test]
+fn a_single_refusal_for_good_may_be_a_flipped_bit_and_is_asked_again() {
+    let (mut dialer, first) = dialled(None);
+    let mut attempt = first;
+    // Refusals that are not in a row are never believed.
+    for permanent in [true, false, true] {
+        dialer.handle(START, failed(attempt, permanent));
+        assert_eq!(only(&dialer).state, PeerState::Waiting);
+        let due = dialer.poll_timeout().expect("it is asked again");
+        dialer.handle(due, PeerEvent::Timer);
+        attempt = self::attempt(&mut dialer).expect("it is due");
+    }
+    dialer.handle(START, failed(attempt, true));
+    assert_eq!(only(&dialer).state, PeerState::Refused);
+}
+
+#[test]
 fn a_permanent_refusal_parks_the_peer_until_somebody_asks_for_a_retry() {
     let (mut dialer, attempt) = dialled(None);
-    dialer.handle(START, failed(attempt, true));
+    let attempt = refuse_for_good(&mut dialer, attempt);
     assert_eq!(only(&dialer).state, PeerState::Refused);
     assert_eq!(dialer.poll_timeout(), None);
     dialer.handle(START + limits::BREAKER_COOLDOWN * 9, PeerEvent::Timer);
@@ -299,7 +325,7 @@ fn a_removed_peer_is_hung_up_and_forgotten() {
 #[test]
 fn expecting_another_replica_starts_a_peer_again_and_the_same_changes_nothing() {
     let (mut dialer, attempt) = dialled(None);
-    dialer.handle(START, failed(attempt, true));
+    refuse_for_good(&mut dialer, attempt);
     let added = |expects| PeerEvent::Added {
         peer: hub(),
         expects,

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::Target;
 use crate::error::ErrorKind;
 use crate::id::Lsn;
-use crate::peer::{PeerEvent, PeerState};
+use crate::peer::PeerEvent;
 use crate::wire::ErrorCode;
 
 fn delivered(net: &Net, host: usize, ticket: Ticket) -> Option<Result<(), ErrorKind>> {
@@ -167,7 +167,8 @@ fn a_refusal_is_heard_although_the_link_ends_in_the_same_moment() {
     let mut net = Net::with([Host::new(0, Durability::Immediate), hub]);
     dial(&mut net);
     let status = net.hosts[0].engine.status(net.now);
-    assert_eq!(status.peers[0].state, PeerState::Refused);
+    let reason = status.peers[0].last_error.as_deref().unwrap_or_default();
+    assert!(reason.starts_with("not_allowed"), "{reason}");
     assert_eq!(net.open(0), []);
 }
 
