@@ -38,7 +38,8 @@ pub enum ChangeKind {
     Created,
     /// Its value changed.
     Updated,
-    /// It was deleted.
+    /// It was deleted, or is since before: an edit that was made elsewhere meanwhile is in it
+    /// then, and does not bring it back.
     Deleted,
     /// It was deleted and is there again.
     Restored,
@@ -81,9 +82,9 @@ impl Changed {
         let was_deleted = before.as_ref().map(record::is_deleted);
         let kind = match (was_deleted, record::is_deleted(&after)) {
             (None, false) => ChangeKind::Created,
-            (Some(false) | None, true) => ChangeKind::Deleted,
+            (_, true) => ChangeKind::Deleted,
             (Some(true), false) => ChangeKind::Restored,
-            (Some(true), true) | (Some(false), false) => ChangeKind::Updated,
+            (Some(false), false) => ChangeKind::Updated,
         };
         let origin = if view.origin == own {
             Origin::Local
@@ -354,6 +355,11 @@ mod tests {
         assert_eq!(kind(Some(&plain), &deleted), ChangeKind::Deleted);
         assert_eq!(kind(None, &deleted), ChangeKind::Deleted);
         assert_eq!(kind(Some(&deleted), &plain), ChangeKind::Restored);
+        assert_eq!(
+            kind(Some(&deleted), &deleted),
+            ChangeKind::Deleted,
+            "an edit of a deleted record does not show it"
+        );
         let other = StoreId::from_bytes([2; 16]);
         let changed = Changed::new(&view(0, None, &plain), other).unwrap();
         assert_eq!(changed.origin, Origin::Peer(own));
