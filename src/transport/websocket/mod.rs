@@ -1,10 +1,11 @@
-//! Frames over WebSocket: one binary message is one frame, nothing else is sent.
+//! Frames over WebSocket: one binary message is one frame and its checksum, nothing else is sent.
 //!
 //! Both sides must agree on the subprotocol [`SUBPROTOCOL`] in the HTTP upgrade. The library under
 //! this module answers WebSocket pings by itself; syncline's own pings are frames, since only they
 //! show that the replica behind the socket is alive.
 
 mod address;
+mod checksum;
 mod client;
 mod gate;
 mod server;
@@ -42,6 +43,7 @@ use super::{BoxFuture, Connection, FrameSink, FrameSource, TransportError};
 use crate::limits::{
     HANDSHAKE_TIMEOUT, STRANGER_BYTES_MAX, TRANSPORT_FRAME_BYTES_MAX, UPGRADES_MAX,
 };
+use checksum::CHECKSUM_BYTES;
 use gate::{Gate, GateKey};
 
 /// The WebSocket subprotocol that both sides must speak.
@@ -81,11 +83,12 @@ impl Default for WebSocketLimits {
 
 impl WebSocketLimits {
     fn config(self) -> WebSocketConfig {
+        let message_bytes_max = self.frame_bytes_max.saturating_add(CHECKSUM_BYTES);
         WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
-            .max_message_size(Some(self.frame_bytes_max))
-            .max_frame_size(Some(self.frame_bytes_max))
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max))
     }
 }
 
@@ -115,7 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 type BoxStream = Box<dyn ByteStream>;
 
 fn link(socket: WebSocketStream<Gate>, key: GateKey, peer_address: String) -> Connection {
-    let frame_bytes_max = socket.get_config().max_frame_size.unwrap_or(usize::MAX);
+    let message_bytes_max = socket.get_config().max_frame_size.unwrap_or(usize::MAX);
+    let frame_bytes_max = message_bytes_max.saturating_sub(CHECKSUM_BYTES);
     let (sink, source) = socket.split();
     let said_goodbye = Arc::new(AtomicBool::new(false));
     let source = Source {
@@ -147,7 +151,11 @@ impl Source {
         }
         loop {
             match self.messages.next().await {
-                Some(Ok(Message::Binary(frame))) => return Ok(Some(frame)),
+                Some(Ok(Message::Binary(message))) => {
+                    let frame = checksum::open(message);
+                    self.ended = frame.is_none();
+                    return frame.map(Some).ok_or_else(harmed);
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_))) => {
                     self.ended = true;
@@ -221,7 +229,8 @@ impl FrameSink for Sink {
                     max: self.frame_bytes_max,
                 });
             }
-            Ok(self.messages.feed(Message::Binary(frame)).await?)
+            let message = Message::Binary(checksum::seal(&frame));
+            Ok(self.messages.feed(message).await?)
         })
     }
 
@@ -246,6 +255,12 @@ impl fmt::Debug for Sink {
     }
 }
 
+fn harmed() -> TransportError {
+    TransportError::Malformed {
+        problem: "a frame does not fit its checksum; it was harmed on its way".to_owned(),
+    }
+}
+
 impl From<WsError> for TransportError {
     fn from(error: WsError) -> Self {
         match error {
@@ -259,8 +274,8 @@ impl From<WsError> for TransportError {
             WsError::Io(error) => error.into(),
             WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
                 Self::FrameTooLarge {
-                    bytes: size,
-                    max: max_size,
+                    bytes: size.saturating_sub(CHECKSUM_BYTES),
+                    max: max_size.saturating_sub(CHECKSUM_BYTES),
                 }
             }
             WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{accept_async, client_async};
 
+use super::checksum::seal;
 use super::*;
 use crate::transport::{Connector, Listener};
 
@@ -171,6 +172,22 @@ async fn a_text_message_is_a_typed_error() {
 }
 
 #[tokio::test]
+async fn a_frame_that_was_harmed_on_its_way_ends_the_link() {
+    let mut listener = listen(WebSocketLimits::default()).await;
+    let (mut client, link) = raw_client(&mut listener).await;
+    let (mut source, _sink) = link.split();
+    let mut harmed = seal(b"a frame").to_vec();
+    harmed[3] ^= 16;
+    client.send(harmed.into()).await.unwrap();
+    let error = source.recv().await.unwrap_err();
+    assert!(
+        matches!(&error, TransportError::Malformed { problem } if problem.contains("checksum")),
+        "{error:?}"
+    );
+    assert_eq!(source.recv().await.unwrap(), None, "it gives no more");
+}
+
+#[tokio::test]
 async fn a_frame_over_the_limit_is_refused_by_its_header() {
     let limits = WebSocketLimits {
         frame_bytes_max: 1_000,
@@ -180,9 +197,9 @@ async fn a_frame_over_the_limit_is_refused_by_its_header() {
 
     let (mut client, link) = raw_client(&mut listener).await;
     let (mut source, _sink) = link.split();
-    client.send(vec![7; 1_000].into()).await.unwrap();
+    client.send(seal(&[7; 1_000]).into()).await.unwrap();
     assert_eq!(source.recv().await.unwrap().unwrap().len(), 1_000);
-    client.send(vec![7; 1_001].into()).await.unwrap();
+    client.send(seal(&[7; 1_001]).into()).await.unwrap();
     let error = source.recv().await.unwrap_err();
     let expected = (1_001, 1_000);
     assert!(
@@ -196,7 +213,7 @@ async fn a_frame_over_the_limit_is_refused_by_its_header() {
     let header = [&[0x82, 0xff][..], &(1_u64 << 40).to_be_bytes(), &[0; 4]].concat();
     stream.write_all(&header).await.unwrap();
     let error = timeout(PATIENCE, source.recv()).await.unwrap().unwrap_err();
-    assert!(matches!(error, TransportError::FrameTooLarge { bytes, .. } if bytes == 1 << 40));
+    assert!(matches!(error, TransportError::FrameTooLarge { bytes, .. } if bytes == (1 << 40) - 4));
 }
 
 #[tokio::test]
@@ -208,9 +225,18 @@ async fn a_message_in_parts_has_the_limit_of_a_whole_one() {
     let mut listener = listen(limits).await;
     let (mut client, link) = raw_client(&mut listener).await;
     let (mut source, _sink) = link.split();
-    let part = |kind, last| Message::Frame(Frame::message(vec![7; 400], OpCode::Data(kind), last));
-    client.send(part(Data::Binary, false)).await.unwrap();
-    client.send(part(Data::Continue, true)).await.unwrap();
+    let frame = |bytes, kind, last| Message::Frame(Frame::message(bytes, OpCode::Data(kind), last));
+    let mut first = seal(&[7; 800]);
+    let second = first.split_off(400);
+    client
+        .send(frame(first, Data::Binary, false))
+        .await
+        .unwrap();
+    client
+        .send(frame(second, Data::Continue, true))
+        .await
+        .unwrap();
+    let part = |kind, last| frame(vec![7; 400].into(), kind, last);
     assert_eq!(source.recv().await.unwrap().unwrap().len(), 800);
     client.send(part(Data::Binary, false)).await.unwrap();
     client.send(part(Data::Continue, false)).await.unwrap();
@@ -258,9 +284,9 @@ async fn a_stranger_is_read_only_so_far_and_nothing_is_lost_when_it_is_known() {
     let mut listener = listen(limits).await;
     let (mut client, link) = raw_client(&mut listener).await;
     let (mut source, _sink) = link.split();
-    client.send(vec![1; 100].into()).await.unwrap();
-    client.send(vec![2; 10_000].into()).await.unwrap();
-    client.send(vec![3; 1_000].into()).await.unwrap();
+    client.send(seal(&[1; 100]).into()).await.unwrap();
+    client.send(seal(&[2; 10_000]).into()).await.unwrap();
+    client.send(seal(&[3; 1_000]).into()).await.unwrap();
     assert_eq!(source.recv().await.unwrap().unwrap(), vec![1; 100]);
 
     let waiting = timeout(Duration::from_millis(100), source.recv()).await;
@@ -316,11 +342,11 @@ async fn a_stream_that_somebody_else_upgraded_becomes_a_link() {
     let (mut source, mut sink) = link.split();
 
     let mut client = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
-    client.send(vec![5; 10].into()).await.unwrap();
+    client.send(seal(&[5; 10]).into()).await.unwrap();
     assert_eq!(source.recv().await.unwrap().unwrap(), vec![5; 10]);
     sink.send(vec![6; 20].into()).await.unwrap();
     sink.close().await.unwrap();
-    assert_eq!(client.next().await.unwrap().unwrap(), vec![6; 20].into());
+    assert_eq!(client.next().await.unwrap().unwrap(), seal(&[6; 20]).into());
     assert!(client.next().await.unwrap().unwrap().is_close());
 }
 
