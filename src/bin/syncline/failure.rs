@@ -19,6 +19,13 @@ Exit codes:
 Errors go to stderr, led by a stable kind. With --json, stdout also gets
 {\"error\": {\"kind\", \"message\"}}, so that it always ends with one object.";
 
+/// What to do where the system gives a process no more files and sockets.
+pub(crate) const NO_DESCRIPTORS: &str =
+    "this process may not open enough files and sockets; raise that limit (`ulimit -n`)";
+
+/// How the system says so, in all languages: of this process, and of all together.
+const NO_DESCRIPTORS_SAID: [&str; 2] = ["(os error 24)", "(os error 23)"];
+
 /// A failed command.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -110,9 +117,13 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = error.kind();
+        let mut message = format!("{error:#}");
+        if cfg!(unix) && NO_DESCRIPTORS_SAID.iter().any(|it| message.contains(it)) {
+            message = format!("{message}; {NO_DESCRIPTORS}");
+        }
         Self {
             kind: kind.name(),
-            message: format!("{error:#}"),
+            message,
             code: code(kind),
             is_told: false,
         }

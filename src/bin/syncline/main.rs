@@ -40,17 +40,26 @@ fn main() -> ExitCode {
     let out = Output::new(args.json);
     log_to_stderr(&args.command);
     log_panics_of_redb();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(args, out)),
-        Err(error) => Err(Failure::io("cannot start", &error)),
-    };
+    let result = start().and_then(|runtime| runtime.block_on(run(args, out)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => out.failure(&failure),
     }
+}
+
+/// Makes the runtime. It needs file descriptors and threads; of too few of some of them it panics.
+fn start() -> Result<tokio::runtime::Runtime, Failure> {
+    let shown = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let make = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+    };
+    let made = std::panic::catch_unwind(make);
+    std::panic::set_hook(shown);
+    let made = made.unwrap_or_else(|_| Err(std::io::Error::other(failure::NO_DESCRIPTORS)));
+    made.map_err(|error| Failure::io("cannot start", &error))
 }
 
 async fn run(args: Args, out: Output) -> Result<(), Failure> {
