@@ -62,7 +62,10 @@ impl Place {
             reason = "the standard library's enum is open; all other kinds are plain io errors"
         )]
         match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::DiskFull { place },
+            // A limit on the size of one file, of the file system or the process, is no other.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                StoreError::DiskFull { place }
+            }
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly {
                 place,
                 detail: source.to_string(),

@@ -264,6 +264,7 @@ fn system_errors_have_their_own_kinds() {
         kind_of(ErrorKind::QuotaExceeded),
         crate::ErrorKind::DiskFull
     );
+    assert_eq!(kind_of(ErrorKind::FileTooLarge), crate::ErrorKind::DiskFull);
     assert_eq!(
         kind_of(ErrorKind::PermissionDenied),
         crate::ErrorKind::StoreReadOnly
