@@ -122,7 +122,6 @@ impl Entry {
     }
 
     pub(super) fn established(&mut self, now: Instant, replica: ReplicaId, store: StoreId) {
-        self.doubted = false;
         if self.linked_replica().is_none() {
             self.replica = Some(replica);
             self.store = Some(store);
@@ -140,6 +139,7 @@ impl Entry {
             && now >= *since + settings.stable_after
         {
             *settled = true;
+            self.doubted = false;
             self.backoff.reset();
             self.breaker.success();
         }

@@ -192,6 +192,19 @@ fn a_single_refusal_for_good_may_be_a_flipped_bit_and_is_asked_again() {
 }
 
 #[test]
+fn a_refusal_behind_a_good_handshake_is_believed_the_second_time_too() {
+    let (mut dialer, first) = dialled(None);
+    dialer.handle(START, established(first, replica(1)));
+    dialer.handle(START, failed(first, true));
+    let due = dialer.poll_timeout().expect("it is asked again");
+    dialer.handle(due, PeerEvent::Timer);
+    let again = attempt(&mut dialer).expect("it is due");
+    dialer.handle(due, established(again, replica(1)));
+    dialer.handle(due, failed(again, true));
+    assert_eq!(only(&dialer).state, PeerState::Refused);
+}
+
+#[test]
 fn a_permanent_refusal_parks_the_peer_until_somebody_asks_for_a_retry() {
     let (mut dialer, attempt) = dialled(None);
     let attempt = refuse_for_good(&mut dialer, attempt);
