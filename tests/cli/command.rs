@@ -104,21 +104,24 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
 
 /// Runs the command to its end, with this text on its stdin.
 pub(crate) fn run_with(arguments: &[&str], input: &str) -> Ran {
-    let mut child = command(arguments)
+    end_of(&mut command(arguments), input)
+}
+
+/// Runs any command to its end, with this text on its stdin.
+pub(crate) fn end_of(command: &mut Command, input: &str) -> Ran {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command starts");
-    // A command that reads no stdin may have ended already.
-    drop(
-        child
-            .stdin
-            .take()
-            .expect("piped")
-            .write_all(input.as_bytes()),
-    );
-    let output = child.wait_with_output().expect("the command ends");
+    let mut stdin = child.stdin.take().expect("piped");
+    // Beside reading, for it may print while it reads.
+    let output = std::thread::scope(|scope| {
+        // A command that reads no stdin may have ended already.
+        scope.spawn(move || drop(stdin.write_all(input.as_bytes())));
+        child.wait_with_output().expect("the command ends")
+    });
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -145,10 +148,15 @@ impl Running {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::spawn_logging(command, Stdio::inherit())
+    }
+
+    /// The same, with its stderr going elsewhere.
+    pub(crate) fn spawn_logging(command: &mut Command, stderr: Stdio) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(stderr)
             .spawn()
             .expect("the command starts");
         let stdout = child.stdout.take().map(BufReader::new);
@@ -170,6 +178,12 @@ impl Running {
         let stdout = self.stdout.as_mut().expect("not taken");
         stdout.read_line(&mut line).expect("readable");
         line.trim_end().to_owned()
+    }
+
+    /// Writes a line to its stdin.
+    pub(crate) fn write_line(&self, line: &Json) {
+        let mut stdin = self.child.stdin.as_ref().expect("piped");
+        writeln!(stdin, "{line}").expect("a living process reads");
     }
 
     /// Sends it a signal by name.

@@ -3,6 +3,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "helpers of tests"
 )]
 
@@ -12,4 +14,5 @@ mod failures;
 mod files;
 mod hub;
 mod kill;
+mod processes;
 mod records;
