@@ -75,8 +75,10 @@ fn a_hub_out_of_descriptors_serves_its_links_says_so_once_and_takes_new_ones_lat
     import.write_line(&json!({"$id": "meanwhile", "n": 2}));
     assert!(watch.line().starts_with("created"), "existing links go on");
     assert_eq!(watch.end(), 0);
-    // The hub tries again ten times a second, and has for as long as all of this took.
-    assert_eq!(refusals(&log), 1, "once, not each time");
+    // The hub tries again ten times a second. On a slow machine handshakes of strangers time out
+    // meanwhile, each of which lets one in and is a new time to say so.
+    let said = refusals(&log);
+    assert!((1..=DESCRIPTORS).contains(&said), "said {said} times");
 
     drop(strangers);
     let late = folder.file("late.redb");
