@@ -11,6 +11,7 @@ mod bad_input;
 #[cfg(all(feature = "sim", feature = "redb"))]
 mod fuzz_corpus;
 mod guarantees;
+mod javascript;
 #[cfg(feature = "sim")]
 mod simulation;
 mod tidy;
