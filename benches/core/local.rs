@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use automerge::transaction::Transactable as _;
-use syncline::doc::{self, Change, Document, EditMeta, Value};
+use syncline::doc::{self, Change, Document, EditMeta, PathStep, Value};
 use syncline::entropy::Entropy;
 use syncline::id::{ActorId, CorrelationId, StoreId};
 use syncline::replica::{Intake, Replica, Write};
@@ -81,6 +81,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, quick: bool) {
     edits(table, if quick { 200 } else { 20_000 });
     captures(table, folder, if quick { 20 } else { 2_000 });
     applies(table, folder, if quick { 200 } else { 10_000 });
+    keystrokes(table, folder, if quick { 200 } else { 20_000 });
 }
 
 /// Verifying, and editing beside Automerge alone.
@@ -232,5 +233,48 @@ fn applies(table: &mut Table, folder: &Path, records: usize) {
         "µs",
         micros_each(again, records),
         None,
+    );
+}
+
+/// Keystrokes of others: judged by what each refers to, and appended, beside Automerge parsing them.
+fn keystrokes(table: &mut Table, folder: &Path, strokes: usize) {
+    let author = StoreId::from_bytes([9; 16]);
+    let write = create(author, 0);
+    let mut document = Document::new(&ActorId::of(author, &write.key));
+    document.apply(std::slice::from_ref(&write.change)).unwrap();
+    let body = [PathStep::from("typed")];
+    let mut changes = vec![write.change.bytes().clone()];
+    for at in 0..strokes {
+        let edit = document.edit::<_, syncline::Error>(meta(), |edit| match at {
+            0 => edit.set(&body, &Value::Text("x".to_owned())),
+            _ => edit.splice_text(&body, at, 0, "x"),
+        });
+        changes.push(edit.unwrap().1.unwrap().bytes().clone());
+    }
+    let (mut replica, _store) = open(&folder.join("keystrokes.redb"));
+    let ((), span) = time(|| {
+        for group in changes.chunks(256) {
+            let intake = Intake {
+                key: write.key.clone(),
+                origin: author,
+                correlation: CorrelationId(1),
+                now: WallTime::from_millis(1),
+                changes: group.iter().cloned().map(doc::inspect).collect(),
+            };
+            let applied = replica.apply(&intake).unwrap();
+            assert_eq!(applied.len(), group.len());
+            replica.commit(Durability::Relaxed).unwrap();
+        }
+    });
+    let ((), floor) = time(|| {
+        for change in &changes {
+            drop(automerge::Change::try_from(change.as_ref()).unwrap());
+        }
+    });
+    table.row(
+        "verify, judge and append a keystroke from a peer, 256 a commit",
+        "µs",
+        micros_each(span, changes.len()),
+        Some(("Automerge's parse", micros_each(floor, changes.len()))),
     );
 }
