@@ -13,6 +13,7 @@ use crate::doc::Change;
 use crate::error::Result;
 use crate::id::{ActorId, ChangeHash, CorrelationId, Lsn, RecordKey, StoreId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::reconcile::{Element, Inventory};
 use crate::store::Table;
 
@@ -95,7 +96,7 @@ impl Replica {
         }
         let is_missing = |dep: &&ChangeHash| graph.position(dep).is_none();
         let missing: Vec<_> = change.deps().iter().filter(is_missing).copied().collect();
-        if !missing.is_empty() {
+        if !missing.is_empty() && !plant::is_planted(Plant::IgnoreParents) {
             return Ok(Place::Held(Reason::Waiting { missing }));
         }
         let parents: Vec<u32> = change
@@ -276,7 +277,9 @@ impl Replica {
         let mut total = self.rows().total(slot.collection)?;
         if let Some(before) = before {
             let element = Element::of(&key.collection, key.record, &before.hashes());
-            total.subtract(&element);
+            if !plant::is_planted(Plant::KeepOldElement) {
+                total.subtract(&element);
+            }
             let place = keys::element(slot.collection, before.element_key(key.record));
             self.batch.remove(Table::Elements, place);
         }

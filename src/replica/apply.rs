@@ -10,6 +10,7 @@ use crate::doc::{Change, Received};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CorrelationId, Lsn, RecordKey, StoreId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::store::Table;
 use crate::time::WallTime;
 use bytes::Bytes;
@@ -89,6 +90,9 @@ impl Replica {
             }
         };
         match self.place(record, change)? {
+            Place::Known if plant::is_planted(Plant::DropDedupe) => self
+                .append(record, change, Vec::new(), source)
+                .map(Admission::Applied),
             Place::Known => Ok(Admission::Duplicate),
             Place::Held(reason) => self.hold(
                 record,
@@ -189,7 +193,7 @@ impl Replica {
     fn release(&mut self, record: &mut OpenRecord, arrived: ChangeHash) -> Result<()> {
         let mut arrived = vec![arrived];
         while let Some(hash) = arrived.pop() {
-            if self.quarantine.entries == 0 {
+            if self.quarantine.entries == 0 || plant::is_planted(Plant::ForgetWaiting) {
                 return Ok(());
             }
             for waiting in self.waiting_for(record, &hash)? {

@@ -4,9 +4,10 @@ use super::admit::{Place, Source};
 use super::quarantine::{QuarantineRow, Reason};
 use super::rows::ViewRow;
 use super::{Replica, Slot};
-use crate::doc::Change;
+use crate::doc::{Change, DELETED_KEY, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CorrelationId, Heads, Lsn, RecordKey, StoreId};
+use crate::plant::{self, Plant};
 use crate::store::Table;
 use crate::time::WallTime;
 
@@ -75,7 +76,7 @@ impl Replica {
             .iter()
             .map(|write| self.capture_one(write, correlation))
             .collect();
-        if numbers.is_ok() {
+        if numbers.is_ok() || plant::is_planted(Plant::KeepHalfTransaction) {
             self.batch.release();
         } else {
             self.batch.roll_back();
@@ -146,8 +147,9 @@ impl Replica {
         let Some(header) = self.rows().header(slot)? else {
             return Ok(true);
         };
-        let is_current = header.shown() == heads;
+        let is_current = header.shown() == heads || plant::is_planted(Plant::ClearStaleBlindly);
         match value {
+            Ok(value) if plant::is_planted(Plant::ForgetTombstone) && is_tombstone(&value) => {}
             Ok(value) => {
                 let view = ViewRow {
                     heads,
@@ -169,7 +171,8 @@ impl Replica {
     /// Writes a view, unless the stored one is newer or shows the same. Views never go back.
     fn show(&mut self, slot: Slot, key: &RecordKey, view: ViewRow) -> Result<()> {
         let before = self.rows().view(slot)?;
-        if before.as_ref().is_some_and(|it| it.changes >= view.changes) {
+        let is_old = before.as_ref().is_some_and(|it| it.changes >= view.changes);
+        if is_old && !plant::is_planted(Plant::LetViewsGoBack) {
             return Ok(());
         }
         let cause = self.rows().stale(slot)?;
@@ -220,6 +223,13 @@ impl Replica {
         }
         Ok(())
     }
+}
+
+/// Whether an encoded value is that of a deleted record.
+fn is_tombstone(value: &[u8]) -> bool {
+    let value = Value::from_bytes(value).ok();
+    let fields = value.as_ref().and_then(Value::as_map);
+    fields.is_some_and(|it| it.contains_key(DELETED_KEY))
 }
 
 const NO_CHANGE: ChangeHash = ChangeHash::from_bytes([0; 32]);

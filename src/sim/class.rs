@@ -105,6 +105,8 @@ classes! {
     Refused = "refused",
     /// A change waited for its parents.
     Waited = "waited",
+    /// What waited in quarantine followed its parents.
+    Released = "released",
     /// A store grew past 100 MB.
     LargeStore = "large_store",
 }

@@ -37,6 +37,7 @@ pub(super) fn attack(
             }
             return;
         }
+        10 => Attack::Push(corrupted(world, host, entropy)),
         _ => Attack::Push(forged(world, host, entropy)),
     };
     world.attack(host, attack);
@@ -123,6 +124,21 @@ fn twins(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGroup> 
     let twins = [1, 2].map(|it| edited(&document, it, time));
     let twins = twins.into_iter().flatten();
     twins.map(|it| group(&key, vec![it])).collect()
+}
+
+/// A change that would fit, but for its checksum.
+fn corrupted(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGroup> {
+    let key = key(usize::try_from(entropy.below(3)).unwrap_or(0));
+    let actor = ActorId::from_bytes(entropy.bytes::<16>().to_vec());
+    let document = document(world, host, &key, &actor);
+    let change = edited(&document, 3, world.now().wall.as_millis());
+    let corrupt = |it: Bytes| {
+        let mut bytes = it.to_vec();
+        let checksum = bytes.iter_mut().take(CONTENT).skip(4);
+        checksum.for_each(|it| *it = !*it);
+        Bytes::from(bytes)
+    };
+    vec![group(&key, change.map(corrupt).into_iter().collect())]
 }
 
 /// Changes whose parents nobody has.

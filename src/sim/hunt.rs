@@ -32,7 +32,8 @@ pub fn hunt(plant: Plant, first: u64, seeds_max: u64) -> Catch {
                 .map(|it| it.check)
                 .or_else(|| replays(plant, &scenario, report.trace.digest()))
         });
-        if check.is_some() {
+        // What fails without the fault, too, has not caught it.
+        if check.is_some() && run(&scenario, false).failure.is_none() {
             return Catch {
                 plant,
                 seeds,

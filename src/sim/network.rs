@@ -284,6 +284,12 @@ impl Network {
         self.push(at, Arrival::Project { host, key, life });
     }
 
+    /// A projector has read a record and is about to say what it made of it.
+    pub(super) fn projected(&mut self, now: Instant, host: usize, event: Event) {
+        let at = self.delayed(now);
+        self.push(at, Arrival::Event { host, event });
+    }
+
     /// The links of a host, or those between two, each once.
     fn links_of(&self, host: usize, other: Option<usize>) -> Vec<(End, End)> {
         let ours = self.links.iter().filter(|(from, _)| from.0 == host);

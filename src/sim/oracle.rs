@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::id::{ActorId, ChangeHash, Heads, Lsn, RecordKey, StoreId};
 use crate::limits;
 use crate::reconcile::Inventory as _;
-use crate::replica::Write;
+use crate::replica::{Rows, Write};
 use crate::wire;
 
 /// What a check found.
@@ -71,6 +71,8 @@ pub(super) struct Oracle {
     waits: BTreeMap<(usize, Ticket), (RecordKey, Heads, usize)>,
     /// From whom a host first had a change.
     first_from: BTreeMap<(usize, ChangeHash), usize>,
+    /// Of how many changes the view is that a host last showed of a record.
+    shown: BTreeMap<(usize, RecordKey), u32>,
     /// Subscriptions differ or differed: nobody holds everything.
     pub partial: bool,
     /// Stores are gone, or were set back: what they held counts as delivered to them.
@@ -158,7 +160,9 @@ impl Oracle {
                 }
                 Ok(())
             }
+            What::Shown(key) => self.view_went_forward(world, fact.host, key),
             What::Started => {
+                self.shown.retain(|(host, _), _| *host != fact.host);
                 self.first_from.retain(|(host, _), _| *host != fact.host);
                 Ok(())
             }
@@ -168,6 +172,19 @@ impl Oracle {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A view that changed shows at least as many changes as the one before.
+    fn view_went_forward(&mut self, world: &World, host: usize, key: &RecordKey) -> Verdict {
+        let Ok(Some(changes)) = view_changes(world, host, key) else {
+            return Ok(());
+        };
+        let before = self.shown.insert((host, key.clone()), changes).unwrap_or(0);
+        if changes < before {
+            let text = format!("host {host} shows {changes} changes of {key} after {before}");
+            return self.fail("views never go back", text);
+        }
+        Ok(())
     }
 
     fn captured(
@@ -410,6 +427,16 @@ pub(super) fn holds(
     }
     let held = engine.replica().quarantined(usize::MAX)?;
     Ok(held.iter().any(|it| it.key == *key && it.hash == *hash))
+}
+
+/// Of how many changes a host's view of a record is; none without a view.
+fn view_changes(world: &World, host: usize, key: &RecordKey) -> Result<Option<u32>> {
+    let snapshot = world.store(host)?.snapshot()?;
+    let rows = Rows::new(snapshot.as_ref());
+    let Some(slot) = rows.slot(key)? else {
+        return Ok(None);
+    };
+    Ok(rows.view(slot)?.map(|it| it.changes))
 }
 
 /// Whether another host has a change.

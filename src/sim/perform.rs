@@ -248,11 +248,12 @@ impl Run<'_> {
                 }
             }
             Step::HalfOpen { host } if self.world.half_open(*host) > 0 => {
-                self.half_opened = Some(self.world.now().instant);
+                self.silent_since = Some(self.world.now().instant);
                 self.classes.reach(Class::HalfOpen);
             }
             Step::Block { from, to } if from != to => {
                 self.world.block(*from, *to, true);
+                self.silent_since = Some(self.world.now().instant);
                 self.classes.reach(Class::Blocked);
             }
             Step::Unblock { from, to } => self.world.block(*from, *to, false),

@@ -20,6 +20,9 @@ use crate::store::Durability;
 use crate::telemetry::names;
 use crate::time::Instant;
 
+/// Events at one instant after which a run is taken to hang.
+const EVENTS_AT_ONCE_MAX: usize = 100_000;
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -109,7 +112,10 @@ pub(super) struct Run<'a> {
     pub classes: &'a mut Classes,
     pub trace: &'a mut Trace,
     pub backups: BTreeMap<usize, Vec<u8>>,
-    pub half_opened: Option<Instant>,
+    /// Since when a link leads nowhere in silence, or one direction of it.
+    pub silent_since: Option<Instant>,
+    /// Events since time last moved.
+    at_once: usize,
     quarantined: BTreeMap<usize, u64>,
     pub offline: BTreeSet<usize>,
     /// Hosts that lost power and are not back.
@@ -152,7 +158,8 @@ impl<'a> Run<'a> {
             classes,
             trace,
             backups: BTreeMap::new(),
-            half_opened: None,
+            silent_since: None,
+            at_once: 0,
             quarantined: BTreeMap::new(),
             offline: BTreeSet::new(),
             dark: BTreeSet::new(),
@@ -175,7 +182,7 @@ impl<'a> Run<'a> {
     /// Lets virtual time pass.
     pub(super) fn advance(&mut self, span: Duration) -> Verdict {
         let end = self.world.now().instant + span;
-        while self.world.next_at().is_some_and(|at| at <= end) && self.world.step() {
+        while self.world.next_at().is_some_and(|at| at <= end) && self.step()? {
             self.observe()?;
         }
         self.world.run(end.since(self.world.now().instant));
@@ -186,12 +193,28 @@ impl<'a> Run<'a> {
     pub(super) fn settle(&mut self) -> std::result::Result<bool, Failure> {
         let end = self.world.now().instant + Duration::from_secs(600);
         while !self.world.is_at_rest() {
-            if self.world.now().instant >= end || !self.world.step() {
+            if self.world.now().instant >= end || !self.step()? {
                 return Ok(false);
             }
             self.observe()?;
         }
         Ok(true)
+    }
+
+    /// Lets the next thing happen; a cluster that is busy for ever at one instant hangs.
+    fn step(&mut self) -> std::result::Result<bool, Failure> {
+        let before = self.world.now().instant;
+        let stepped = self.world.step();
+        self.at_once = if self.world.now().instant > before {
+            0
+        } else {
+            self.at_once + 1
+        };
+        if self.at_once > EVENTS_AT_ONCE_MAX {
+            let text = format!("{EVENTS_AT_ONCE_MAX} events at one instant");
+            return self.oracle.fail("time moves on", text);
+        }
+        Ok(stepped)
     }
 
     /// Shows the oracle what happened since it last looked.
@@ -230,8 +253,8 @@ impl<'a> Run<'a> {
             What::Crashed { .. } => self.classes.reach(Class::PowerCutUnsynced),
             What::Closed => {
                 let idle = crate::limits::IDLE_TIMEOUT;
-                if self.half_opened.is_some_and(|since| at >= since + idle) {
-                    self.half_opened = None;
+                if self.silent_since.is_some_and(|since| at >= since + idle) {
+                    self.silent_since = None;
                     self.classes.reach(Class::IdleTimeout);
                 }
             }
@@ -246,6 +269,9 @@ impl<'a> Run<'a> {
         };
         let entries = engine.replica().quarantine_size().entries;
         let before = self.quarantined.insert(host, entries).unwrap_or(0);
+        if entries < before {
+            self.classes.reach(Class::Released);
+        }
         if entries <= before {
             return Ok(());
         }

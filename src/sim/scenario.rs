@@ -20,6 +20,8 @@ pub enum Profile {
     Narrow,
     /// Many hosts, few edits.
     Wide,
+    /// Some edits are of a megabyte: more than a link takes at once.
+    Bulk,
     /// Few edits, more than a hundred megabytes.
     Large,
 }
@@ -75,7 +77,7 @@ impl Scenario {
             Profile::Calm | Profile::Network | Profile::Strangers | Profile::Narrow => {
                 2 + below(&mut entropy, 5)
             }
-            Profile::Disks => 2 + below(&mut entropy, 3),
+            Profile::Disks | Profile::Bulk => 2 + below(&mut entropy, 3),
             Profile::Wide => 8 + below(&mut entropy, 9),
             Profile::Large => 2,
         };
@@ -93,7 +95,7 @@ impl Scenario {
             topology,
             disks: match profile {
                 Profile::Disks | Profile::Large => true,
-                Profile::Wide => false,
+                Profile::Wide | Profile::Bulk => false,
                 _ => entropy.below(4) == 0,
             },
             relay: entropy.below(4) == 0,
@@ -145,6 +147,11 @@ impl Scenario {
         let host = below(entropy, self.hosts);
         let record = below(entropy, self.records);
         match self.profile {
+            Profile::Bulk if entropy.below(4) == 0 => Step::Large {
+                host,
+                record,
+                bytes: 400_000 + below(entropy, 1_100_000),
+            },
             Profile::Large if entropy.below(5) < 3 => Step::Large {
                 host: 0,
                 record: below(entropy, 64),
@@ -164,15 +171,20 @@ impl Scenario {
 
     fn trouble(&self, entropy: &mut Entropy, host: usize) -> Step {
         match self.profile {
-            Profile::Calm | Profile::Large | Profile::Wide => match entropy.below(6) {
-                0 => Step::Sever { host, other: None },
-                1 => Step::Isolate { host },
-                2 => Step::Kill { host },
-                3 => set_clock(entropy, host),
-                _ => Step::Join { host },
-            },
+            Profile::Calm | Profile::Bulk | Profile::Large | Profile::Wide => {
+                match entropy.below(6) {
+                    0 => Step::Sever { host, other: None },
+                    1 => Step::Isolate { host },
+                    2 => Step::Kill { host },
+                    3 => set_clock(entropy, host),
+                    _ => Step::Join { host },
+                }
+            }
             Profile::Network => self.network_trouble(entropy, host),
-            Profile::Disks => disk_trouble(entropy, host),
+            Profile::Disks => {
+                let record = below(entropy, self.records);
+                disk_trouble(entropy, host, record)
+            }
             Profile::Strangers => match entropy.below(8) {
                 0 => self.network_trouble(entropy, host),
                 _ => Step::Attack {
@@ -226,7 +238,7 @@ impl Profile {
     /// How many of a hundred steps are people's work or time passing.
     const fn peace(self) -> u64 {
         match self {
-            Self::Calm | Self::Wide => 92,
+            Self::Calm | Self::Bulk | Self::Wide => 92,
             Self::Network | Self::Narrow => 65,
             Self::Disks | Self::Strangers => 70,
             Self::Large => 100,
@@ -239,6 +251,7 @@ const fn profile(seed: u64) -> Profile {
         return Profile::Large;
     }
     match seed % 10 {
+        0 if seed % 20 == 10 => Profile::Bulk,
         0 | 5 => Profile::Calm,
         1 | 6 => Profile::Network,
         2 | 7 | 9 => Profile::Disks,
@@ -280,14 +293,20 @@ fn work(entropy: &mut Entropy, host: usize, record: usize, records: usize) -> St
     }
 }
 
-fn disk_trouble(entropy: &mut Entropy, host: usize) -> Step {
-    match entropy.below(16) {
+fn disk_trouble(entropy: &mut Entropy, host: usize, record: usize) -> Step {
+    match entropy.below(20) {
         0..=4 => Step::CutPower {
             host,
             after: entropy.below(20),
             again: (entropy.below(3) == 0).then(|| entropy.below(12)),
         },
-        5 => Step::FillDisk {
+        // A file grows only when something large is written.
+        16 | 17 => Step::Large {
+            host,
+            record,
+            bytes: 300_000 + below(entropy, 900_000),
+        },
+        5 | 18 => Step::FillDisk {
             host,
             spare: entropy.below(60_000),
         },

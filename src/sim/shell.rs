@@ -44,8 +44,9 @@ impl World {
                 let Some(it) = self.hosts.get(host).filter(alive) else {
                     return;
                 };
+                // What it makes is told later: more may come to the record meanwhile.
                 let made = it.project(key);
-                self.tell(host, made);
+                self.network.projected(self.now, host, made);
             }
             Arrival::Start { host } => {
                 if self.dead.contains(&host) || self.hosts.get(host).is_some_and(Host::is_up) {

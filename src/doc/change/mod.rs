@@ -21,6 +21,7 @@ use super::guard::guarded;
 use crate::codec::{Reader, Writer};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits;
+use crate::plant::{self, Plant};
 
 /// First bytes of every Automerge chunk.
 pub(super) const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
@@ -174,7 +175,7 @@ impl<'a> Chunk<'a> {
     fn check(&self, hash: [u8; 32]) -> Result<ChangeHash, ChangeFault> {
         let [a, b, c, d, ..] = hash;
         let actual = [a, b, c, d];
-        if actual != self.checksum {
+        if actual != self.checksum && !plant::is_planted(Plant::AcceptBadHash) {
             let stated = self.checksum;
             return Err(ChangeFault::Checksum { stated, actual });
         }
@@ -192,6 +193,12 @@ fn raw_form(checksum: [u8; 4], body: &[u8]) -> Vec<u8> {
 /// Has Automerge read every operation, compares what it sees with what we saw, and checks that it
 /// would write the change the same way.
 fn operations(raw: &[u8], hash: ChangeHash, header: &Header) -> Result<Operations, ChangeFault> {
+    if plant::is_planted(Plant::AcceptBadHash) {
+        return Ok(Operations {
+            ops: Arc::default(),
+            start: header.start_op,
+        });
+    }
     let read = guarded(|| automerge::Change::try_from(raw));
     let read = read.map_err(|reason| ChangeFault::Panicked { reason })?;
     let read = read.map_err(|error| ChangeFault::Refused {
