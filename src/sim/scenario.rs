@@ -294,7 +294,7 @@ fn work(entropy: &mut Entropy, host: usize, record: usize, records: usize) -> St
 }
 
 fn disk_trouble(entropy: &mut Entropy, host: usize, record: usize) -> Step {
-    match entropy.below(20) {
+    match entropy.below(26) {
         0..=4 => Step::CutPower {
             host,
             after: entropy.below(20),
@@ -315,8 +315,8 @@ fn disk_trouble(entropy: &mut Entropy, host: usize, record: usize) -> Step {
             host,
             after: entropy.below(30),
         },
-        9 | 10 => Step::Backup { host },
-        11 | 12 => Step::RestoreBackup { host },
+        9 | 10 | 20..=22 => Step::Backup { host },
+        11 | 12 | 23..=25 => Step::RestoreBackup { host },
         13 => Step::Wipe { host },
         14 if entropy.below(3) == 0 => Step::Bury { host },
         14 => Step::Sever { host, other: None },

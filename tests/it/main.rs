@@ -13,6 +13,12 @@ mod fuzz_corpus;
 mod guarantees;
 mod javascript;
 #[cfg(feature = "sim")]
+mod planted;
+#[cfg(feature = "sim")]
+mod power_cuts;
+#[cfg(feature = "sim")]
+mod seeds;
+#[cfg(feature = "sim")]
 mod simulation;
 mod tidy;
 #[cfg(feature = "websocket")]
