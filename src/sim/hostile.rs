@@ -13,6 +13,10 @@ use crate::replica::{Rows, documents};
 use crate::time::WallTime;
 use crate::wire::{self, ChangeGroup, Message, Open, Want, WantRecord, Wanted};
 
+/// Where the checksum of a change stands in its bytes.
+const CHECKSUM_AT: usize = 4;
+const CHECKSUM_END: usize = 8;
+
 /// Lets a stranger attack a host, or two.
 pub(super) fn attack(
     world: &mut World,
@@ -134,7 +138,7 @@ fn corrupted(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGro
     let change = edited(&document, 3, world.now().wall.as_millis());
     let corrupt = |it: Bytes| {
         let mut bytes = it.to_vec();
-        let checksum = bytes.iter_mut().take(CONTENT).skip(4);
+        let checksum = bytes.iter_mut().take(CHECKSUM_END).skip(CHECKSUM_AT);
         checksum.for_each(|it| *it = !*it);
         Bytes::from(bytes)
     };

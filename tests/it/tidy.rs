@@ -17,7 +17,11 @@ const MODULES: &[(&str, Purity, &str)] = &[
     ("entropy", Io, ""),
     ("codec", Pure, ""),
     ("id", Pure, "error limits time entropy"),
-    ("doc", Pure, "error limits plant telemetry time entropy codec id"),
+    (
+        "doc",
+        Pure,
+        "error limits plant telemetry time entropy codec id",
+    ),
     ("record", Pure, "error limits time id doc"),
     ("access", Pure, "entropy id"),
     ("ledger", Pure, "time codec id"),
