@@ -24,6 +24,37 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # For an application's own records, policies and rules
+//!
+//! [`World::add_host`] takes a [`Storage`] (memory, a store of yours, or a [disk that loses
+//! power](crate::store::redb::CrashDisk)) and the [`Config`](crate::engine::Config) that a node would
+//! have: who may link, which spaces and collections, how durable. [`World::insert`],
+//! [`World::update`], [`World::get`] and [`World::list`] work on plain structs, as a node's collections
+//! do. [`World::run`] lets time pass, [`World::settle`] waits until all have all, and
+//! [`World::check_all`] holds a rule of yours against every host. The example `month_offline` does all
+//! of that. Conflict policies and contracts are not part of this version, so there are none to
+//! simulate yet.
+//!
+//! # What can go wrong
+//!
+//! | what | how |
+//! | --- | --- |
+//! | links break at any byte, for one end or both, or lead nowhere | [`World::sever`], [`World::cut`], [`World::half_open`] |
+//! | partitions, also of one direction; hosts offline | [`World::block`], [`World::isolate`] |
+//! | slow ways, delays | [`World::slow`], [`World::set_delay`] |
+//! | clocks that are wrong, and jump | [`World::set_skew`] |
+//! | processes killed, power cut in any write, and in recovery | [`World::kill`], [`World::cut_power`], [`World::cut_power_in_recovery`] |
+//! | disks full, reads that fail | `CrashDisk` of [`Host::storage`] |
+//! | backups restored, stores lost, hosts gone for ever | [`World::restore`], [`World::wipe`], [`World::bury`] |
+//! | peers that break the rules | [`World::attack`] |
+//!
+//! # Whether the checks can fail
+//!
+//! [`Plant`] lists faults that can be planted in the library on one thread ([`planted`]); [`hunt`]
+//! counts how many seeds it takes to catch one. Stores and transports of your own are held to their
+//! traits by [`store_conformance!`](crate::store_conformance) and
+//! [`transport::conformance`](crate::transport::conformance).
 
 #![expect(
     clippy::wildcard_enum_match_arm,

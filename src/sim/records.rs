@@ -95,6 +95,19 @@ impl World {
         value.map(|it| record::read(&it)).transpose()
     }
 
+    /// Holds a rule of the application against every host that is up.
+    ///
+    /// # Errors
+    /// The first that the rule returns, with the number of the host.
+    pub fn check_all(&self, mut rule: impl FnMut(&Self, usize) -> Result<()>) -> Result<()> {
+        for host in 0..self.len() {
+            if self.host(host)?.is_up() {
+                rule(self, host).map_err(|error| error.context(format!("host {host}")))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The ids of all records of a collection that its host shows, deleted ones left out.
     ///
     /// # Errors

@@ -16,3 +16,5 @@ mod hub;
 mod kill;
 mod processes;
 mod records;
+#[cfg(feature = "sim")]
+mod sim;

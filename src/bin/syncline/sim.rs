@@ -56,6 +56,14 @@ fn plant_named(name: &str) -> Result<Plant, Failure> {
 /// One seed, in full.
 fn one(args: &SimArgs, seed: u64, plant: Option<Plant>, out: Output) -> Result<(), Failure> {
     let whole = Scenario::from_seed(seed);
+    let steps = whole.steps.len();
+    if let Some(beyond) = args.keep.iter().flatten().find(|it| **it >= steps) {
+        let text = format!(
+            "seed {seed} has steps 0 to {}, no {beyond}",
+            steps.saturating_sub(1)
+        );
+        return Err(Failure::usage(text));
+    }
     let scenario = match &args.keep {
         Some(steps) => whole.keep(steps),
         None => whole.clone(),
