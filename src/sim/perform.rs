@@ -15,6 +15,7 @@ use crate::entropy::Entropy;
 use crate::error::{ErrorKind, Result};
 use crate::id::{RecordId, RecordKey};
 use crate::replica::Write;
+use crate::store::CrashDisk;
 use crate::wire::Wanted;
 
 /// The collections that records lie in, by turns.
@@ -299,12 +300,7 @@ impl Run<'_> {
                 self.oracle.read(cut)?;
             }
             Step::FillDisk { host, spare } => {
-                let disk = self
-                    .world
-                    .host(*host)
-                    .ok()
-                    .and_then(|it| it.storage().as_disk());
-                if let Some(disk) = disk {
+                if let Some(disk) = self.disk(*host) {
                     let size = u64::try_from(disk.size_bytes()).unwrap_or(u64::MAX);
                     disk.set_capacity(Some(size.saturating_add(*spare)));
                     // Until it is freed, the store may fail and not open again.
@@ -313,12 +309,7 @@ impl Run<'_> {
             }
             Step::FreeDisk { host } => self.mend(*host)?,
             Step::FailRead { host, after } => {
-                let disk = self
-                    .world
-                    .host(*host)
-                    .ok()
-                    .and_then(|it| it.storage().as_disk());
-                if let Some(disk) = disk {
+                if let Some(disk) = self.disk(*host) {
                     disk.fail_read_after(*after);
                     self.oracle.troubled.insert(*host);
                     self.classes.reach(Class::ReadFailed);
@@ -332,6 +323,12 @@ impl Run<'_> {
             _ => {}
         }
         self.observe()
+    }
+
+    /// The disk of a host, if it has one. The handle is shared with the store on it.
+    fn disk(&self, host: usize) -> Option<CrashDisk> {
+        let host = self.world.host(host).ok()?;
+        host.storage().as_disk().cloned()
     }
 
     /// What came of starting a host; one whose disk is in trouble may fail to.
