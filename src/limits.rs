@@ -156,6 +156,10 @@ pub const OPEN_WANTS_MAX: usize = 4_096;
 /// Records whose waiting changes are asked for at a time.
 pub const ASK_RECORDS_MAX: usize = 1_024;
 
+/// Answers and acknowledgements that wait on one link whose peer does not read, above which its next
+/// message is a violation.
+pub const ANSWERS_MAX: usize = 16_384;
+
 /// Most spaces that one session may open.
 pub const SPACES_PER_SESSION_MAX: usize = 256;
 

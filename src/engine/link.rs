@@ -11,6 +11,7 @@ use crate::id::{CorrelationId, ReplicaId, StoreId};
 use crate::ledger::Peer;
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
+use crate::plant::{self, Plant};
 use crate::session::{self, Closed, Inbound, Input, Session};
 use crate::telemetry::names;
 use crate::time::Now;
@@ -26,6 +27,16 @@ pub(super) struct Link {
     /// Bytes handed out and not yet written.
     pub outbox_bytes: usize,
     pub peer: Option<(ReplicaId, StoreId)>,
+}
+
+impl Link {
+    /// Whether its session may speak. The last word is little, and always heard: a peer that is
+    /// gone without a word never makes room for it.
+    pub(super) fn has_room(&self) -> bool {
+        self.outbox_bytes < limits::LINK_OUTBOX_BYTES_MAX
+            || self.session.has_ended()
+            || plant::is_planted(Plant::UnboundOutbox)
+    }
 }
 
 impl Engine {

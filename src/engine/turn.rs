@@ -208,10 +208,7 @@ impl Engine {
             return true;
         };
         let mut outputs = Vec::new();
-        while (link.outbox_bytes < limits::LINK_OUTBOX_BYTES_MAX
-            || plant::is_planted(Plant::UnboundOutbox))
-            && outputs.len() < limits::TURN_FRAMES_MAX
-        {
+        while link.has_room() && outputs.len() < limits::TURN_FRAMES_MAX {
             match link.session.poll(now.instant, &self.replica) {
                 Ok(Some(output)) => {
                     if let Output::Send(frame) = &output {

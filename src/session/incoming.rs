@@ -64,6 +64,10 @@ impl Session {
         message: Message,
         gate: &dyn Gate,
     ) -> Result<Verdict> {
+        if self.queue.len() >= limits::ANSWERS_MAX {
+            let text = "asked for more than it takes answers to";
+            return Ok(fault(ErrorCode::OverLimit, text));
+        }
         match message {
             Message::Open(open) => return self.opened(now, open, gate),
             Message::Refused { space, code } => {

@@ -315,6 +315,11 @@ impl Session {
         queued
     }
 
+    /// Whether nothing follows but what is queued, the last word among it.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
     /// Whether cursors moved that are not written yet.
     pub fn has_unsaved(&self) -> bool {
         self.spaces.values().any(SpaceLink::is_unsaved)

@@ -63,6 +63,8 @@ classes! {
     Isolated = "isolated",
     /// A peer was dialled again.
     Redialled = "redialled",
+    /// So many dials had failed that the breaker opened, and after its time it let one through.
+    BreakerTried = "breaker_tried",
     /// A change came that was there already.
     Duplicate = "duplicate",
     /// A walk over range summaries took place.

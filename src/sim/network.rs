@@ -69,6 +69,8 @@ pub(super) struct Network {
     /// Bytes that were sent from an end and have not arrived.
     in_flight: BTreeMap<End, usize>,
     in_flight_max: usize,
+    /// What was in flight when an end last sent: does not count if that was its goodbye.
+    before_last: BTreeMap<End, usize>,
     isolated: BTreeSet<usize>,
     /// Ways on which nothing gets through, from one host to another.
     blocked: BTreeSet<(usize, usize)>,
@@ -100,6 +102,7 @@ impl Network {
             opened: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             in_flight_max: 0,
+            before_last: BTreeMap::new(),
             isolated: BTreeSet::new(),
             blocked: BTreeSet::new(),
             held: Vec::new(),
@@ -147,8 +150,10 @@ impl Network {
         self.traffic.frames += 1;
         self.traffic.bytes += u64::try_from(bytes.len()).unwrap_or(0);
         let in_flight = self.in_flight.entry(from).or_default();
-        if from.0 < super::stranger::FIRST {
-            self.in_flight_max = self.in_flight_max.max(*in_flight);
+        if from.0 < super::stranger::FIRST
+            && let Some(before) = self.before_last.insert(from, *in_flight)
+        {
+            self.in_flight_max = self.in_flight_max.max(before);
         }
         *in_flight += cost;
         let arrival = Arrival::Frame {
@@ -210,6 +215,7 @@ impl Network {
         for end in [one, other] {
             self.opened.remove(&end);
             self.in_flight.remove(&end);
+            self.before_last.remove(&end);
             self.last.remove(&end);
         }
     }
@@ -365,6 +371,7 @@ impl Network {
             self.last.remove(end);
             self.opened.remove(end);
             self.in_flight.remove(end);
+            self.before_last.remove(end);
         }
         let lost = |arrival: &Arrival| match arrival {
             Arrival::Frame { to, .. } => ends.contains(to),

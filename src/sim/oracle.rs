@@ -69,8 +69,11 @@ pub(super) struct Oracle {
     pub transactions: Vec<(usize, StoreId, Vec<ChangeHash>)>,
     captures: BTreeMap<(usize, Ticket), Vec<ChangeHash>>,
     waits: BTreeMap<(usize, Ticket), (RecordKey, Heads, usize)>,
-    /// From whom a host first had a change.
+    /// From whom a host first had a change in this life of its process.
     first_from: BTreeMap<(usize, ChangeHash), usize>,
+    /// What a host had heard in earlier lives: it may have waited in quarantine since, under the name
+    /// of who brought it then.
+    heard_before: BTreeSet<(usize, ChangeHash)>,
     /// Of how many changes the view is that a host last showed of a record.
     shown: BTreeMap<(usize, RecordKey), u32>,
     /// Subscriptions differ or differed: nobody holds everything.
@@ -163,7 +166,10 @@ impl Oracle {
             What::Shown(key) => self.view_went_forward(world, fact.host, key),
             What::Started => {
                 self.shown.retain(|(host, _), _| *host != fact.host);
-                self.first_from.retain(|(host, _), _| *host != fact.host);
+                let heard = std::mem::take(&mut self.first_from).into_iter();
+                let (before, rest): (BTreeMap<_, _>, _) = heard.partition(|it| it.0.0 == fact.host);
+                self.first_from = rest;
+                self.heard_before.extend(before.into_keys());
                 Ok(())
             }
             What::NotStarted(error) if !self.troubled.contains(&fact.host) => {
@@ -296,7 +302,10 @@ impl Oracle {
         let is_author = |it: &Written| {
             it.host == to && world.host(to).is_ok_and(|host| host.store_id() == it.store)
         };
-        let returned = self.first_from.get(&(from, *hash)) == Some(&to);
+        // The author's own may come back to it under a name it is not known by, and cross with it.
+        let knew = self.written.get(hash).is_some_and(|it| it.host == from)
+            || self.heard_before.contains(&(from, *hash));
+        let returned = !knew && self.first_from.get(&(from, *hash)) == Some(&to);
         // Whose changes a stranger has forged goes on under another name, which nobody knows for its.
         let knows_author = !self.strangers && self.written.get(hash).is_some_and(is_author);
         if returned || knows_author {

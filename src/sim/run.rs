@@ -15,6 +15,7 @@ use super::trace::Trace;
 use super::world::World;
 use crate::engine::Config;
 use crate::error::Result;
+use crate::peer::BreakerState;
 use crate::replica::Reason;
 use crate::store::Durability;
 use crate::telemetry::names;
@@ -251,6 +252,9 @@ impl<'a> Run<'a> {
                 unsynced_bytes: 0, ..
             } => self.classes.reach(Class::PowerCut),
             What::Crashed { .. } => self.classes.reach(Class::PowerCutUnsynced),
+            What::Dialled { to } if self.tries_breaker(host, *to) => {
+                self.classes.reach(Class::BreakerTried);
+            }
             What::Closed => {
                 let idle = crate::limits::IDLE_TIMEOUT;
                 if self.silent_since.is_some_and(|since| at >= since + idle) {
@@ -260,6 +264,15 @@ impl<'a> Run<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether a host's breaker towards another was open and lets one attempt through.
+    fn tries_breaker(&self, host: usize, to: usize) -> bool {
+        let engine = self.world.host(host).ok().and_then(super::Host::engine);
+        let peers = engine.map(|it| it.status(self.world.now()).peers);
+        let address = super::network::address(to);
+        let mut peers = peers.into_iter().flatten();
+        peers.any(|it| it.address == address && it.breaker == BreakerState::HalfOpen)
     }
 
     /// Counts what went into quarantine, by kind. Among honest hosts only waiting is allowed.

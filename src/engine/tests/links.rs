@@ -186,3 +186,21 @@ fn hanging_up_keeps_what_was_acknowledged_and_forgets_the_link() {
     let kept = net.hosts[0].engine.replica().cursor(store, key().space);
     assert_eq!(kept.unwrap().map(|it| it.acked), Some(Lsn(1)));
 }
+
+#[test]
+fn a_link_with_a_full_outbox_is_given_up_when_its_peer_is_silent() {
+    let mut net = Net::of(2);
+    net.join(0, 1);
+    net.run();
+    // As when the other side loses power.
+    net.is_dead = true;
+    net.write(0, &Value::Bytes(vec![7; limits::LINK_OUTBOX_BYTES_MAX]));
+    net.run();
+    assert_eq!(net.open(0).len(), 1);
+    // Fails for want of a timer where the link is kept for ever.
+    while !net.open(0).is_empty() {
+        net.wait();
+    }
+    let silent = net.now.instant.since(Instant::from_micros(1));
+    assert!(silent <= limits::IDLE_TIMEOUT * 2, "{silent:?}");
+}

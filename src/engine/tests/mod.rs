@@ -92,6 +92,8 @@ struct Net {
     /// The other side of each open end.
     ends: BTreeMap<(usize, LinkId), (usize, LinkId)>,
     frames: VecDeque<((usize, LinkId), Vec<u8>)>,
+    /// Nothing is taken off any host's hands: all links lead nowhere, and nobody says so.
+    is_dead: bool,
     /// From whom to whom, and what.
     seen: Vec<(usize, usize, Seen)>,
     links: u64,
@@ -112,6 +114,7 @@ impl Net {
             hosts: hosts.into_iter().collect(),
             ends: BTreeMap::new(),
             frames: VecDeque::new(),
+            is_dead: false,
             seen: Vec::new(),
             links: 0,
             tickets: 0,
@@ -132,10 +135,14 @@ impl Net {
 
     /// One edit, told to the engine and not yet committed.
     fn edit(&mut self, host: usize, value: i64) -> Ticket {
+        self.write(host, &Value::Int(value))
+    }
+
+    fn write(&mut self, host: usize, value: &Value) -> Ticket {
         let meta = EditMeta::at(self.now.wall);
         let path = [PathStep::from("n")];
         let document = &mut self.hosts[host].document;
-        let edited = document.edit::<_, Error>(meta, |edit| edit.set(&path, &Value::Int(value)));
+        let edited = document.edit::<_, Error>(meta, |edit| edit.set(&path, value));
         let change = edited.unwrap().1.expect("a new value");
         self.ask(host, |ticket| Event::Capture {
             ticket,
@@ -200,6 +207,7 @@ impl Net {
 
     fn act(&mut self, host: usize, effect: Effect) {
         match effect {
+            Effect::Send { .. } if self.is_dead => {}
             Effect::Send { link, frame } => self.frames.push_back(((host, link), frame)),
             Effect::Reply(ticket, reply) => {
                 let earlier = self.hosts[host].replies.insert(ticket, reply);

@@ -207,6 +207,23 @@ fn an_acknowledgement_of_what_was_never_sent_and_an_endless_walk_are_noticed() {
 }
 
 #[test]
+fn who_asks_without_end_and_reads_no_answer_is_over_its_limit() {
+    let mut side = talking();
+    side.said();
+    for token in 0..=limits::ANSWERS_MAX {
+        assert!(!side.session.has_ended());
+        let token = u64::try_from(token).unwrap();
+        let frame = encode(CorrelationId(7), &Message::Ping { token });
+        let frame = inspect(&Bytes::from(frame), limits::FRAME_BYTES_MAX).unwrap();
+        let told = Input::Frame(frame);
+        side.session.handle(START, told, &mut side.gate).unwrap();
+    }
+    assert!(side.session.has_ended());
+    side.drain();
+    assert_eq!(side.fault(), Some(ErrorCode::OverLimit));
+}
+
+#[test]
 fn after_the_end_nothing_is_taken_in_and_nothing_said() {
     let mut side = talking();
     side.told(&ack(space(), 1));
