@@ -47,6 +47,8 @@ plants! {
     AcceptBadHash = "accept_bad_hash",
     /// A record's old element stays in the sum when it changes.
     KeepOldElement = "keep_old_element",
+    /// Sums over ranges stay as they were when an element changes.
+    KeepOldNode = "keep_old_node",
     /// A transaction that fails half way keeps its first half.
     KeepHalfTransaction = "keep_half_transaction",
     /// A view counts as current when any projection of it is done.

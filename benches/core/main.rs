@@ -12,6 +12,7 @@
 mod local;
 mod socket;
 mod table;
+mod walk;
 mod workload;
 
 use table::Table;
@@ -22,6 +23,7 @@ fn main() {
     let mut table = Table::default();
     let folder = tempfile::tempdir().unwrap();
     local::measure(&mut table, folder.path(), quick);
+    walk::measure(&mut table, quick);
     socket::measure(&mut table, folder.path(), quick);
     table.print();
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
-use crate::reconcile::{Inventory, LogEntry, Piece, RangeKey, Span, Total, WalkItem};
+use crate::reconcile::{Inventory, LogEntry, Piece, Span, Total, Upper, WalkItem};
 use crate::replica::{Admission, Intake, Reason, Replica};
 use crate::session::{Delivery, Gate};
 use crate::telemetry::names;
@@ -83,14 +83,24 @@ impl Inventory for PeerGate<'_> {
         self.replica.items(space, collection, span, limit)
     }
 
-    fn cuts(
+    fn parts(
         &self,
         space: SpaceId,
         collection: &CollectionId,
         span: Span,
-        parts: usize,
-    ) -> Result<Vec<RangeKey>> {
-        self.replica.cuts(space, collection, span, parts)
+        limit: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
+        self.replica.parts(space, collection, span, limit)
+    }
+
+    fn newest(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        leaf: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
+        self.replica.newest(space, collection, span, leaf)
     }
 
     fn heads(&self, key: &RecordKey) -> Result<Option<Heads>> {

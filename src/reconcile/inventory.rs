@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::{RangeKey, Span, Total, WalkItem};
+use super::{Span, Total, Upper, WalkItem};
 use crate::error::Result;
 use crate::id::{
     ActorId, ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId, StoreId,
@@ -62,18 +62,33 @@ pub trait Inventory {
         limit: usize,
     ) -> Result<Vec<WalkItem>>;
 
-    /// Keys that cut the records of `span` into `parts` of about equal count, in order, without
-    /// the ends.
+    /// Parts `span` into at most `limit` adjacent parts of similar size, in order: where each ends,
+    /// the last one with the span, and what it comes to. More than one, if it holds more than one
+    /// record.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn cuts(
+    fn parts(
         &self,
         space: SpaceId,
         collection: &CollectionId,
         span: Span,
-        parts: usize,
-    ) -> Result<Vec<RangeKey>>;
+        limit: usize,
+    ) -> Result<Vec<(Upper, Total)>>;
+
+    /// Parts `span` so that the parts get smaller towards its end, the last one being of about
+    /// `leaf` records: where each ends, and what it comes to. More than one, if it holds more than
+    /// `leaf` records.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn newest(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        leaf: usize,
+    ) -> Result<Vec<(Upper, Total)>>;
 
     /// The record's heads; `None` if nothing of it is here.
     ///

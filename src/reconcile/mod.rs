@@ -14,5 +14,5 @@ mod walk;
 pub use inventory::{Inventory, LogEntry, Piece};
 pub use summary::{Element, RangeKey, Summary, Total};
 pub use walk::{
-    Push, RangeKind, Span, Step, Upper, WalkCollection, WalkItem, WalkRange, respond, start,
+    Extent, Push, RangeKind, Span, Step, Upper, WalkCollection, WalkItem, WalkRange, respond, start,
 };

@@ -58,6 +58,24 @@ pub struct Total {
 }
 
 impl Total {
+    /// What some elements come to.
+    pub fn of<'a>(elements: impl IntoIterator<Item = &'a Element>) -> Self {
+        let mut total = Self::default();
+        for element in elements {
+            total.add(element);
+        }
+        total
+    }
+
+    /// What some sets that share no element come to.
+    pub fn sum<'a>(totals: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for total in totals {
+            sum.merge(total);
+        }
+        sum
+    }
+
     /// Adds one element.
     pub fn add(&mut self, element: &Element) {
         self.count = self.count.wrapping_add(1);
@@ -74,6 +92,12 @@ impl Total {
     pub fn merge(&mut self, other: &Self) {
         self.count = self.count.wrapping_add(other.count);
         self.carry(&other.sum, false);
+    }
+
+    /// Takes all elements of another set away that were added before.
+    pub fn take(&mut self, other: &Self) {
+        self.count = self.count.wrapping_sub(other.count);
+        self.carry(&other.sum, true);
     }
 
     fn carry(&mut self, other: &[u8; 32], negate: bool) {

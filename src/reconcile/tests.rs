@@ -40,6 +40,26 @@ impl Records {
         changes.iter().map(|it| change(*it)).collect()
     }
 
+    /// What lies between the cuts of a span.
+    fn totals(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        cuts: impl IntoIterator<Item = RangeKey>,
+    ) -> Result<Vec<(Upper, Total)>> {
+        let mut lower = span.lower;
+        let mut parts = Vec::new();
+        for upper in cuts.into_iter().map(Upper::Key).chain([span.upper]) {
+            let part = Span { lower, upper };
+            parts.push((upper, self.total(space, collection, part)?));
+            if let Upper::Key(key) = upper {
+                lower = key;
+            }
+        }
+        Ok(parts)
+    }
+
     /// The records of a span, oldest first.
     fn within(&self, collection: &CollectionId, span: Span) -> Vec<WalkItem> {
         let records = self.0.iter().filter(|((it, _), _)| it == collection);
@@ -84,17 +104,35 @@ impl Inventory for Records {
         Ok(items.into_iter().rev().take(limit).collect())
     }
 
-    fn cuts(
+    fn parts(
         &self,
-        _: SpaceId,
+        space: SpaceId,
         collection: &CollectionId,
         span: Span,
-        parts: usize,
-    ) -> Result<Vec<RangeKey>> {
+        limit: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
         let items = self.within(collection, span);
-        let cuts = (1..parts).map(|part| items[items.len() * part / parts].key());
+        let cuts = (1..limit).map(|part| items[items.len() * part / limit].key());
         let cuts: BTreeSet<_> = cuts.filter(|it| *it > span.lower).collect();
-        Ok(cuts.into_iter().collect())
+        self.totals(space, collection, span, cuts)
+    }
+
+    fn newest(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        leaf: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
+        let items = self.within(collection, span);
+        let mut cuts = Vec::new();
+        let mut size = leaf;
+        while size < items.len() {
+            cuts.push(items[items.len() - size].key());
+            size *= 16;
+        }
+        let cuts = cuts.into_iter().rev().filter(|it| *it > span.lower);
+        self.totals(space, collection, span, cuts)
     }
 
     fn heads(&self, key: &RecordKey) -> Result<Option<Heads>> {
@@ -143,9 +181,11 @@ impl Inventory for Records {
 struct Found {
     sends: [BTreeSet<RecordKey>; 2],
     messages: usize,
+    /// Something was left for the next walk.
+    later: bool,
 }
 
-fn walk(sides: &[Records; 2]) -> Found {
+fn walk(sides: &[Records; 2], extent: Extent) -> Found {
     let mut found = Found::default();
     let all = |side: usize| sides[side].collections(SPACE).unwrap();
     let mut message = start(&sides[0], SPACE, &all(0)).unwrap();
@@ -158,7 +198,9 @@ fn walk(sides: &[Records; 2]) -> Found {
         } else {
             Vec::new()
         };
-        let step = respond(&sides[side], SPACE, &message, &added).unwrap();
+        let step = respond(&sides[side], SPACE, &message, &added, extent).unwrap();
+        let kinds = step.reply.iter().flat_map(|it| &it.ranges);
+        found.later |= kinds.into_iter().any(|it| it.kind == RangeKind::Later);
         for push in step.push {
             found.sends[side].extend(pushed(&sides[side], push));
         }
@@ -233,7 +275,7 @@ proptest! {
     #[test]
     fn a_walk_finds_the_records_that_differ_and_no_others(sides in sides()) {
         let [left, right] = &sides;
-        let found = walk(&sides);
+        let found = walk(&sides, Extent::All);
         let names: BTreeSet<_> = left.0.keys().chain(right.0.keys()).cloned().collect();
         for (collection, record) in names {
             let key = RecordKey { space: SPACE, collection, record };
@@ -262,7 +304,44 @@ fn equal_sides_part_after_one_message() {
     };
     let mut side = Records::default();
     side.receive(&key, [1, 2].into());
-    let found = walk(&[side.clone(), side]);
+    let found = walk(&[side.clone(), side], Extent::All);
     assert_eq!(found.messages, 1);
     assert_eq!(found.sends, [BTreeSet::new(), BTreeSet::new()]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_walk_of_the_newest_finds_all_or_says_that_it_did_not(sides in sides()) {
+        let [left, right] = &sides;
+        let found = walk(&sides, Extent::Newest);
+        let names: BTreeSet<_> = left.0.keys().chain(right.0.keys()).cloned().collect();
+        for (collection, record) in names {
+            let key = RecordKey { space: SPACE, collection, record };
+            let (ours, theirs) = (left.of(&key), right.of(&key));
+            for (side, (from, to)) in [(&ours, &theirs), (&theirs, &ours)].into_iter().enumerate() {
+                let is_sent = found.sends[side].contains(&key);
+                prop_assert!(found.later || is_sent || from.is_subset(to), "{side} keeps {key}");
+                prop_assert!(from != to || !is_sent, "{side} sends {key} for nothing");
+            }
+        }
+    }
+}
+
+#[test]
+fn records_edited_on_one_side_are_found_without_looking_where_they_were() {
+    let record = |number: usize| (collection(0), RecordId::named(&number.to_string()));
+    let mut old = Records::default();
+    for number in 0..800 {
+        let time = u8::try_from(number / 10).unwrap();
+        old.0.insert(record(number), [time].into());
+    }
+    let mut new = old.clone();
+    for number in (0..800).step_by(100) {
+        new.0.get_mut(&record(number)).unwrap().insert(89);
+    }
+    let found = walk(&[old, new], Extent::Newest);
+    assert!(found.later && found.messages <= 6, "{}", found.messages);
+    assert_eq!(found.sends[1].len(), 8);
 }

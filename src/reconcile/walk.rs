@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inventory, RangeKey, Summary};
+use super::{Inventory, RangeKey, Summary, Total};
 use crate::error::Result;
 use crate::id::{ChangeHash, CollectionId, Heads, RecordId, RecordKey, SpaceId};
 use crate::limits;
@@ -65,6 +65,8 @@ pub enum RangeKind {
     Summary(Summary),
     /// All records of the range, in order.
     Items(Vec<WalkItem>),
+    /// It differs, and is left for the next walk: what newer ranges differ by may account for it.
+    Later,
 }
 
 /// A range of a collection. It starts where the one before it ends.
@@ -106,6 +108,16 @@ pub enum Push {
         /// Changes that the peer has.
         known: Vec<ChangeHash>,
     },
+}
+
+/// How far one step of a walk goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Into the newest ranges that differ, for as long as they can account for what older ones differ
+    /// by: a record that was edited has left one place of the order and stands at another.
+    Newest,
+    /// Into all that differs.
+    All,
 }
 
 /// What follows from one walk message.
@@ -160,12 +172,13 @@ pub fn respond(
     space: SpaceId,
     message: &[WalkCollection],
     added: &[CollectionId],
+    extent: Extent,
 ) -> Result<Step> {
     let mut step = Step::default();
     let open = message
         .iter()
         .flat_map(|it| &it.ranges)
-        .filter(|it| it.kind != RangeKind::Skip);
+        .filter(|it| !matches!(it.kind, RangeKind::Skip | RangeKind::Later));
     let mut room = Room {
         ranges: open.count(),
         splits: 0,
@@ -177,6 +190,7 @@ pub fn respond(
             inventory,
             space,
             collection,
+            extent,
             step: &mut step,
             room: &mut room,
         };
@@ -196,6 +210,7 @@ struct Reply<'a> {
     inventory: &'a dyn Inventory,
     space: SpaceId,
     collection: &'a CollectionId,
+    extent: Extent,
     step: &'a mut Step,
     room: &'a mut Room,
 }
@@ -229,25 +244,23 @@ impl Room {
 
 impl Reply<'_> {
     fn section(&mut self, section: &WalkCollection) -> Result<()> {
-        let mut lower = RangeKey::START;
+        let compared = self.compare(section)?;
+        let oldest = match self.extent {
+            Extent::All => 0,
+            Extent::Newest => oldest_to_split(&compared),
+        };
         let mut ranges = Vec::new();
-        for range in &section.ranges {
-            let span = Span {
-                lower,
-                upper: range.upper,
-            };
+        for (at, (span, range, ours)) in compared.iter().enumerate() {
             match &range.kind {
-                RangeKind::Skip => skip(&mut ranges, range.upper),
-                RangeKind::Summary(theirs) => self.summary(span, *theirs, &mut ranges)?,
+                RangeKind::Skip | RangeKind::Later => skip(&mut ranges, range.upper),
+                RangeKind::Summary(theirs) => {
+                    self.summary(*span, (*ours, *theirs), at >= oldest, &mut ranges)?;
+                }
                 RangeKind::Items(items) => {
-                    self.items(span, items)?;
+                    self.items(*span, items)?;
                     skip(&mut ranges, range.upper);
                 }
             }
-            let Upper::Key(upper) = range.upper else {
-                break;
-            };
-            lower = upper;
         }
         if ranges.iter().any(|it| it.kind != RangeKind::Skip) {
             let collection = self.collection.clone();
@@ -256,43 +269,66 @@ impl Reply<'_> {
         Ok(())
     }
 
-    fn summary(&mut self, span: Span, theirs: Summary, ranges: &mut Vec<WalkRange>) -> Result<()> {
-        let ours = self.inventory.total(self.space, self.collection, span)?;
+    /// The ranges that are spoken of, each with what is here of those that are summed up.
+    fn compare<'s>(&self, section: &'s WalkCollection) -> Result<Vec<Compared<'s>>> {
+        let mut lower = RangeKey::START;
+        let mut compared = Vec::new();
+        for range in &section.ranges {
+            let span = Span {
+                lower,
+                upper: range.upper,
+            };
+            let ours = match range.kind {
+                RangeKind::Summary(_) => self.inventory.total(self.space, self.collection, span)?,
+                RangeKind::Skip | RangeKind::Items(_) | RangeKind::Later => Total::default(),
+            };
+            compared.push((span, range, ours));
+            let Upper::Key(upper) = range.upper else {
+                break;
+            };
+            lower = upper;
+        }
+        Ok(compared)
+    }
+
+    fn summary(
+        &mut self,
+        span: Span,
+        (ours, theirs): (Total, Summary),
+        splits: bool,
+        ranges: &mut Vec<WalkRange>,
+    ) -> Result<()> {
+        let upper = span.upper;
         if ours.summary() == theirs {
-            skip(ranges, span.upper);
+            skip(ranges, upper);
         } else if theirs.count == 0 {
             self.push_range(span, BTreeSet::new());
-            skip(ranges, span.upper);
+            skip(ranges, upper);
         } else if ours.count <= wide(limits::WALK_LEAF_ITEMS) && self.room.for_list() {
-            let items = self.list(span)?;
-            ranges.push(WalkRange {
-                upper: span.upper,
-                kind: RangeKind::Items(items),
-            });
+            let kind = RangeKind::Items(self.list(span)?);
+            ranges.push(WalkRange { upper, kind });
+        } else if !splits {
+            let kind = RangeKind::Later;
+            ranges.push(WalkRange { upper, kind });
         } else if ours.count <= 1 || !self.room.for_split() {
-            ranges.push(WalkRange {
-                upper: span.upper,
-                kind: RangeKind::Summary(ours.summary()),
-            });
+            let kind = RangeKind::Summary(ours.summary());
+            ranges.push(WalkRange { upper, kind });
         } else {
-            let cuts =
-                self.inventory
-                    .cuts(self.space, self.collection, span, limits::WALK_FANOUT)?;
-            let mut lower = span.lower;
-            for upper in cuts.into_iter().map(Upper::Key).chain([span.upper]) {
-                let part =
-                    self.inventory
-                        .total(self.space, self.collection, Span { lower, upper })?;
-                ranges.push(WalkRange {
-                    upper,
-                    kind: RangeKind::Summary(part.summary()),
-                });
-                if let Upper::Key(key) = upper {
-                    lower = key;
-                }
-            }
+            let parts = self.split(span)?;
+            ranges.extend(parts.into_iter().map(|(upper, total)| WalkRange {
+                upper,
+                kind: RangeKind::Summary(total.summary()),
+            }));
         }
         Ok(())
+    }
+
+    fn split(&self, span: Span) -> Result<Vec<(Upper, Total)>> {
+        let (inventory, space, collection) = (self.inventory, self.space, self.collection);
+        match self.extent {
+            Extent::All => inventory.parts(space, collection, span, limits::WALK_FANOUT),
+            Extent::Newest => inventory.newest(space, collection, span, limits::WALK_LEAF_ITEMS),
+        }
     }
 
     fn list(&self, span: Span) -> Result<Vec<WalkItem>> {
@@ -345,6 +381,39 @@ impl Reply<'_> {
             record,
         }
     }
+}
+
+/// A range that a peer speaks of, and what is here of it.
+type Compared<'a> = (Span, &'a WalkRange, Total);
+
+/// The oldest range to split when the newest that differ come first: those from there on hold at
+/// least as many records as the older ones differ by.
+fn oldest_to_split(compared: &[Compared<'_>]) -> usize {
+    let open = |(at, (_, range, ours)): (usize, &Compared<'_>)| {
+        let RangeKind::Summary(theirs) = range.kind else {
+            return None;
+        };
+        let splits = ours.count > wide(limits::WALK_LEAF_ITEMS) && theirs.count > 0;
+        let by = if splits {
+            ours.count.abs_diff(theirs.count)
+        } else {
+            0
+        };
+        let differs = ours.summary() != theirs;
+        differs.then(|| (at, splits, by, ours.count.max(theirs.count)))
+    };
+    let open: Vec<_> = compared.iter().enumerate().filter_map(open).collect();
+    let add = |sum: u64, by: &(usize, bool, u64, u64)| sum.saturating_add(by.2);
+    let mut left = open.iter().fold(0, add);
+    let mut taken: u64 = 0;
+    for (at, splits, by, records) in open.into_iter().rev() {
+        if splits && taken > 0 && left <= taken {
+            return at + 1;
+        }
+        taken = taken.saturating_add(records);
+        left = left.saturating_sub(by);
+    }
+    0
 }
 
 /// Appends a range about which nothing is left to say, joined with the one before it.

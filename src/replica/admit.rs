@@ -7,7 +7,7 @@ use super::fit;
 use super::graph::{Graph, Node, block_of};
 use super::keys::{self, Slot};
 use super::quarantine::Reason;
-use super::rows::{Head, Header, LogRow, StaleRow, encode_total};
+use super::rows::{Head, Header, LogRow, StaleRow};
 use super::{Committed, Replica};
 use crate::doc::Change;
 use crate::error::Result;
@@ -259,11 +259,12 @@ impl Replica {
         }
     }
 
-    /// Writes what was appended: header, element, total, and that the view is behind.
-    pub(super) fn close_record(&mut self, mut record: OpenRecord) -> Result<()> {
+    /// Writes what was appended: header, element, and that the view is behind. The sums over the
+    /// element follow with the commit.
+    pub(super) fn close_record(&mut self, mut record: OpenRecord) {
         self.write_tail(&mut record);
         let Some(source) = record.last.filter(|_| record.appended > 0) else {
-            return Ok(());
+            return;
         };
         let OpenRecord {
             key,
@@ -274,25 +275,14 @@ impl Replica {
             ..
         } = record;
         self.batch.put(Table::Records, slot.key(), header.encode());
-        let mut total = self.rows().total(slot.collection)?;
         if let Some(before) = before {
-            let element = Element::of(&key.collection, key.record, &before.hashes());
-            if !plant::is_planted(Plant::KeepOldElement) {
-                total.subtract(&element);
-            }
             let place = keys::element(slot.collection, before.element_key(key.record));
             self.batch.remove(Table::Elements, place);
         }
         let element = Element::of(&key.collection, key.record, &header.hashes());
-        total.add(&element);
         let place = keys::element(slot.collection, header.element_key(key.record));
         self.batch
             .put(Table::Elements, place, element.as_bytes().to_vec());
-        self.batch.put(
-            Table::Tree,
-            keys::total(slot.collection),
-            encode_total(&total),
-        );
         let Source {
             origin,
             correlation,
@@ -315,7 +305,6 @@ impl Replica {
             lsn: header.lsn,
             changes: appended,
         });
-        Ok(())
     }
 
     fn next_lsn(&self, key: &RecordKey) -> Result<Lsn> {

@@ -115,7 +115,7 @@ impl Replica {
         };
         let lsn = self.append(&mut record, &write.change, parents, source)?;
         let (slot, heads, changes) = (record.slot, record.header.shown(), record.header.changes);
-        self.close_record(record)?;
+        self.close_record(record);
         if let Some((_, value)) = write.view.as_ref().filter(|it| it.0 == heads) {
             let value = value.clone();
             let view = ViewRow {

@@ -4,18 +4,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::graph::Graph;
-use super::keys::{self, Slot};
-use super::read::damaged;
+use super::keys::{self, Number, Slot};
+use super::read::{Rows, damaged};
 use super::rows::{Header, LogRow};
 use super::{Replica, rows};
 use crate::codec::{Malformed, Reader};
 use crate::error::Result;
 use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId};
 use crate::reconcile::{Inventory, LogEntry, Piece, RangeKey, Span, Total, Upper, WalkItem};
-use crate::store::{KeyRange, Order, Table, prefix_end};
-
-/// What elements of a collection are shown to, until it breaks.
-type Visit<'a> = dyn FnMut(RangeKey, &[u8]) -> Result<ControlFlow<()>, Malformed> + 'a;
+use crate::store::{KeyRange, Order, Table, Write, prefix_end};
 
 impl Replica {
     fn slot_and_header(&self, key: &RecordKey) -> Result<Option<(Slot, Header)>> {
@@ -34,36 +31,48 @@ impl Replica {
         Ok(graph)
     }
 
-    /// Shows the elements of a span in the given order until `visit` breaks.
-    fn elements(
-        &self,
-        (space, collection): (SpaceId, &CollectionId),
-        span: Span,
-        order: Order,
-        visit: &mut Visit<'_>,
-    ) -> Result<()> {
-        let Some(number) = self.catalog.number(space, Some(collection)) else {
-            return Ok(());
-        };
+    /// What the batch adds to the elements of a span and takes away from them.
+    fn pending(&self, number: Number, span: Span) -> Result<Total> {
         let start = keys::element(number, span.lower);
         let end = match span.upper {
             Upper::Key(upper) => Some(keys::element(number, upper)),
             Upper::End => prefix_end(&number.0.to_be_bytes()),
         };
-        let range = KeyRange {
-            start: &start,
-            end: end.as_deref(),
+        let mut total = Total::default();
+        let element = |row: &[u8]| {
+            rows::decode_element(row).map_err(|error| damaged(Table::Elements, &error))
         };
-        let mut fault = None;
-        self.rows()
-            .scan(Table::Elements, range, order, &mut |key, row| {
-                let shown = keys::read_element(key).and_then(|key| visit(key, row));
-                shown.unwrap_or_else(|error| {
-                    fault = Some(error);
-                    ControlFlow::Break(())
-                })
-            })?;
-        fault.map_or(Ok(()), |it| Err(damaged(Table::Elements, &it)))
+        for (key, write) in self.batch.range(Table::Elements, &start, end.as_deref()) {
+            if let Some(old) = self.snapshot.get(Table::Elements, key)? {
+                total.subtract(&element(&old)?);
+            }
+            if let Write::Put(new) = write {
+                total.add(&element(new)?);
+            }
+        }
+        Ok(total)
+    }
+
+    fn with_pending(
+        &self,
+        number: Number,
+        span: Span,
+        mut parts: Vec<(Upper, Total)>,
+    ) -> Result<Vec<(Upper, Total)>> {
+        let mut lower = span.lower;
+        for (upper, total) in &mut parts {
+            let upper = *upper;
+            total.merge(&self.pending(number, Span { lower, upper })?);
+            if let Upper::Key(key) = upper {
+                lower = key;
+            }
+        }
+        Ok(parts)
+    }
+
+    /// What is committed, which the sums over elements speak of.
+    fn committed(&self) -> Rows<'_> {
+        Rows::new(self.snapshot.as_ref())
     }
 }
 
@@ -73,20 +82,11 @@ impl Inventory for Replica {
     }
 
     fn total(&self, space: SpaceId, collection: &CollectionId, span: Span) -> Result<Total> {
-        if span == Span::ALL {
-            let number = self.catalog.number(space, Some(collection));
-            return number.map_or(Ok(Total::default()), |it| self.rows().total(it));
-        }
-        let mut total = Total::default();
-        self.elements(
-            (space, collection),
-            span,
-            Order::Ascending,
-            &mut |_, row| {
-                total.add(&rows::decode_element(row)?);
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        let Some(number) = self.catalog.number(space, Some(collection)) else {
+            return Ok(Total::default());
+        };
+        let mut total = self.committed().within(number, span)?;
+        total.merge(&self.pending(number, span)?);
         Ok(total)
     }
 
@@ -97,19 +97,19 @@ impl Inventory for Replica {
         span: Span,
         limit: usize,
     ) -> Result<Vec<WalkItem>> {
+        let Some(number) = self.catalog.number(space, Some(collection)) else {
+            return Ok(Vec::new());
+        };
         let mut found = Vec::new();
-        self.elements(
-            (space, collection),
-            span,
-            Order::Descending,
-            &mut |key, _| {
-                if found.len() >= limit {
-                    return Ok(ControlFlow::Break(()));
-                }
-                found.push(key);
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        let visit = &mut |key: RangeKey, _: &[u8]| {
+            if found.len() >= limit {
+                return Ok(ControlFlow::Break(()));
+            }
+            found.push(key);
+            Ok(ControlFlow::Continue(()))
+        };
+        self.rows()
+            .elements(number, span, Order::Descending, visit)?;
         let item = |key: RangeKey| {
             let name = RecordKey {
                 space,
@@ -126,33 +126,32 @@ impl Inventory for Replica {
         found.into_iter().map(item).collect()
     }
 
-    fn cuts(
+    fn parts(
         &self,
         space: SpaceId,
         collection: &CollectionId,
         span: Span,
-        parts: usize,
-    ) -> Result<Vec<RangeKey>> {
-        let count = self.total(space, collection, span)?.count;
-        let parts = u64::try_from(parts).unwrap_or(u64::MAX).max(1);
-        let (mut cuts, mut seen, mut before) = (Vec::new(), 0, None);
-        self.elements(
-            (space, collection),
-            span,
-            Order::Ascending,
-            &mut |key, _| {
-                let next = u64::try_from(cuts.len())
-                    .unwrap_or(u64::MAX)
-                    .saturating_add(1);
-                if seen == count.saturating_mul(next) / parts && next < parts {
-                    cuts.extend(before.map(|it| shortest_between(it, key)));
-                }
-                seen += 1;
-                before = Some(key);
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
-        Ok(cuts)
+        limit: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
+        let Some(number) = self.catalog.number(space, Some(collection)) else {
+            return Ok(vec![(span.upper, Total::default())]);
+        };
+        let parts = self.committed().parts(number, span, limit)?;
+        self.with_pending(number, span, parts)
+    }
+
+    fn newest(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        leaf: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
+        let Some(number) = self.catalog.number(space, Some(collection)) else {
+            return Ok(vec![(span.upper, Total::default())]);
+        };
+        let parts = self.committed().newest(number, span, leaf)?;
+        self.with_pending(number, span, parts)
     }
 
     fn heads(&self, key: &RecordKey) -> Result<Option<Heads>> {
@@ -276,30 +275,4 @@ fn read_entry(key: &[u8], row: &[u8]) -> Result<(Lsn, LogRow), Malformed> {
     reader.u32("space number")?;
     let lsn = Lsn(reader.u64("lsn")?);
     Ok((lsn, LogRow::decode(row)?))
-}
-
-/// A key above `low` and not above `high` that ends in as many zeros as possible, which makes it
-/// short on the wire.
-fn shortest_between(low: RangeKey, high: RangeKey) -> RangeKey {
-    if low.time < high.time {
-        return RangeKey {
-            time: high.time,
-            ..RangeKey::START
-        };
-    }
-    let mut record = [0; 16];
-    for ((out, from), below) in record
-        .iter_mut()
-        .zip(high.record.as_bytes())
-        .zip(low.record.as_bytes())
-    {
-        *out = *from;
-        if from != below {
-            break;
-        }
-    }
-    RangeKey {
-        time: high.time,
-        record: crate::id::RecordId::from_bytes(record),
-    }
 }

@@ -83,17 +83,24 @@ pub(super) fn element(collection: Number, key: RangeKey) -> Vec<u8> {
     writer.finish()
 }
 
-/// Reads a key of table `elements` after its collection number.
-pub(super) fn read_element(key: &[u8]) -> Result<RangeKey, Malformed> {
+/// Reads a key of table `elements`.
+pub(super) fn read_element(key: &[u8]) -> Result<(Number, RangeKey), Malformed> {
     let mut reader = Reader::new(key);
-    reader.u32("collection number")?;
+    let number = Number(reader.u32("collection number")?);
     let time = reader.u64("element time")?;
     let record = RecordId::from_bytes(reader.array("record id")?);
     reader.finish("element key")?;
-    Ok(RangeKey { time, record })
+    Ok((number, RangeKey { time, record }))
 }
 
 /// Key of a collection's total in table `tree`.
 pub(super) fn total(collection: Number) -> Vec<u8> {
     collection.0.to_be_bytes().to_vec()
+}
+
+/// Key of a node in table `tree`: the half bytes that it stands under, one a byte.
+pub(super) fn node(collection: Number, prefix: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(5 + prefix.len());
+    writer.u32(collection.0).u8(0).raw(prefix);
+    writer.finish()
 }

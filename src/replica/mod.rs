@@ -21,6 +21,7 @@ mod read;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod verify;
 
 use std::cell::RefCell;
@@ -210,8 +211,13 @@ impl Replica {
     /// only reads from now on.
     pub fn commit(&mut self, durability: Durability) -> Result<Commit> {
         self.check_writable()?;
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         let mut pending = std::mem::take(&mut self.pending);
+        if let Err(error) = tree::update(self.snapshot.as_ref(), &mut batch) {
+            self.failed = true;
+            self.forget();
+            return Err(error.context("could not sum up what was written"));
+        }
         pending.derived = batch.tables().all(|(table, _)| is_derived(table));
         let durability = if pending.derived {
             Durability::Relaxed

@@ -11,8 +11,11 @@ use crate::codec::Malformed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, RecordKey, SpaceId};
 use crate::ledger::{self, Cursor};
-use crate::reconcile::Total;
+use crate::reconcile::{RangeKey, Span, Total, Upper};
 use crate::store::{Batch, KeyRange, Order, Snapshot, StoreError, Table, Visit, Write, prefix_end};
+
+/// What elements of a collection are shown to, until it breaks.
+pub(super) type Show<'a> = dyn FnMut(RangeKey, &[u8]) -> Result<ControlFlow<()>, Malformed> + 'a;
 
 /// The tables as one writer or reader sees them.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,10 @@ impl<'a> Rows<'a> {
         }
     }
 
+    pub(super) const fn snapshot(&self) -> &'a dyn Snapshot {
+        self.snapshot
+    }
+
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.batch.and_then(|it| it.get(table, key)) {
             Some(Write::Put(value)) => Ok(Some(value.to_vec())),
@@ -46,7 +53,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn row<T>(
+    pub(super) fn row<T>(
         &self,
         table: Table,
         key: &[u8],
@@ -107,6 +114,34 @@ impl<'a> Rows<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Shows the elements of a span of a collection, until `visit` breaks.
+    pub(super) fn elements(
+        &self,
+        number: Number,
+        span: Span,
+        order: Order,
+        visit: &mut Show<'_>,
+    ) -> Result<()> {
+        let start = keys::element(number, span.lower);
+        let end = match span.upper {
+            Upper::Key(upper) => Some(keys::element(number, upper)),
+            Upper::End => prefix_end(&number.0.to_be_bytes()),
+        };
+        let range = KeyRange {
+            start: &start,
+            end: end.as_deref(),
+        };
+        let mut fault = None;
+        self.scan(Table::Elements, range, order, &mut |key, row| {
+            let shown = keys::read_element(key).and_then(|(_, key)| visit(key, row));
+            shown.unwrap_or_else(|error| {
+                fault = Some(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        fault.map_or(Ok(()), |it| Err(damaged(Table::Elements, &it)))
     }
 
     /// Shows the rows whose key starts with `prefix`, in order.

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use super::keys::{self, Number, Slot};
 use super::read::{Rows, damaged};
 use super::rows::{Header, decode_element};
+use super::tree;
 use crate::codec::Reader;
 use crate::doc::Change;
 use crate::error::Result;
 use crate::id::{CollectionId, Lsn, RecordId, SpaceId};
 use crate::reconcile::{Element, Total};
-use crate::store::Table;
+use crate::store::{Batch, Table, Write};
 
 /// Elements with their keys, as table `elements` holds them.
 type Elements = BTreeSet<(Vec<u8>, [u8; 32])>;
@@ -135,6 +136,11 @@ impl Rows<'_> {
                 "the sum of {collection} is not that of its records"
             ));
         }
+        if !self.is_tree_sound(number)? {
+            complaints.push(format!(
+                "the sums over ranges of {collection} are not those of its elements"
+            ));
+        }
         let mut found = BTreeSet::new();
         self.prefix(Table::Elements, &number.0.to_be_bytes(), &mut |key, row| {
             if let Ok(element) = decode_element(row) {
@@ -146,6 +152,22 @@ impl Rows<'_> {
             complaints.push(format!("the elements of {collection} are not its records"));
         }
         Ok(())
+    }
+
+    /// Whether the nodes over a collection are those that its elements make.
+    fn is_tree_sound(&self, number: Number) -> Result<bool> {
+        let mut made = Batch::default();
+        tree::build(self.snapshot(), &mut made, number)?;
+        for (key, write) in made.range(Table::Tree, &[], None) {
+            let expected = match write {
+                Write::Put(row) => Some(row),
+                Write::Remove => None,
+            };
+            if self.get(Table::Tree, key)?.as_deref() != expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Every row of the log is a change of some record, and none is missing in between.

@@ -2,14 +2,14 @@
 
 use super::handshake::Handshake;
 use super::inbound::{Group, Inbound, InboundBody};
-use super::space::SpaceLink;
+use super::space::{SpaceLink, may_be_partial};
 use super::{Closed, Credit, Delivery, Gate, Output, Peer, Phase, Session, Verdict, fault};
 use crate::access::{Refusal, Request, Role, Verdict as Access};
 use crate::error::{ErrorKind, Result};
 use crate::id::{CorrelationId, Lsn, RecordKey, SpaceId};
 use crate::limits;
 use crate::plant::{self, Plant};
-use crate::reconcile::{Push, Summary};
+use crate::reconcile::{Push, RangeKind, Summary};
 use crate::time::Instant;
 use crate::wire::{ErrorCode, Message, Open, RefusedCode, Walk, Want, Wanted};
 
@@ -272,6 +272,11 @@ impl Session {
                 ErrorCode::WrongSpace,
                 "walked a collection that is not subscribed to",
             );
+        }
+        let mut ranges = walk.collections.iter().flat_map(|it| &it.ranges);
+        if !may_be_partial(walk.id) && ranges.any(|it| it.kind == RangeKind::Later) {
+            let text = "left differences for later again";
+            return fault(ErrorCode::OutOfOrder, text);
         }
         // Each side may have one walk under way, and each has one message in flight.
         if link.walks.len() >= 2 {

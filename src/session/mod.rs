@@ -13,6 +13,7 @@ mod outgoing;
 mod space;
 #[cfg(test)]
 mod tests;
+mod walking;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

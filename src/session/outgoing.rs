@@ -6,16 +6,13 @@ use std::ops::ControlFlow;
 
 use super::space::{RecordPush, SpaceLink};
 use super::{Credit, Output, Peer, Session};
-use crate::access::Role;
 use crate::error::Result;
 use crate::id::{ActorId, CorrelationId, Lsn, RecordKey, SpaceId};
 use crate::limits;
 use crate::plant::{self, Plant};
-use crate::reconcile::{Inventory, LogEntry, Push, Span, Step, Upper, WalkItem, respond, start};
+use crate::reconcile::{Inventory, LogEntry, Push, Span, Upper, WalkItem};
 use crate::time::Instant;
-use crate::wire::{
-    ByeReason, ChangeGroup, Changes, Class, Message, Walk, Want, WantRecord, encode,
-};
+use crate::wire::{ByeReason, ChangeGroup, Changes, Class, Message, encode};
 
 /// A frame of changes while it is being filled.
 #[derive(Debug)]
@@ -146,48 +143,6 @@ impl Session {
         spaces
     }
 
-    /// Sends a step of a walk, or a request; says whether it did.
-    fn reconcile(
-        &mut self,
-        now: Instant,
-        space: SpaceId,
-        inventory: &dyn Inventory,
-    ) -> Result<bool> {
-        let is_dialer = self.config.role == Role::Dialer;
-        let Some(link) = self.spaces.get_mut(&space) else {
-            return Ok(false);
-        };
-        let message = if !link.wants.is_empty() {
-            Some(Message::Want(next_want(link, inventory)?))
-        } else if link.start_walk && link.walking.is_none() {
-            link.start_walk = false;
-            link.progress = now;
-            Some(Message::Walk(first_walk(link, is_dialer, inventory)?))
-        } else if link.pushes.len() < limits::PUSH_QUEUE_MAX / 2
-            && link.open_wants.len() < limits::OPEN_WANTS_MAX
-            && let Some(walk) = link.walks.pop_front()
-        {
-            link.progress = now;
-            let next = next_walk(link, &walk, inventory)?.map(Message::Walk);
-            // The peer takes the end of a walk for the end of what it owes, so what the walk made
-            // us ask for goes first.
-            let mut asked = Vec::new();
-            while !link.wants.is_empty() {
-                asked.push(Message::Want(next_want(link, inventory)?));
-            }
-            let any = next.is_some() || !asked.is_empty();
-            asked.iter().chain(&next).for_each(|it| self.send(it));
-            return Ok(any);
-        } else {
-            None
-        };
-        let Some(message) = message else {
-            return Ok(false);
-        };
-        self.send(&message);
-        Ok(true)
-    }
-
     /// Sends a frame of changes of one flow; says whether it did.
     fn changes_of(
         &mut self,
@@ -277,67 +232,6 @@ impl Session {
         }
         Ok(is_idle)
     }
-}
-
-fn next_want(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Want> {
-    let mut records = Vec::new();
-    let mut hashes = 0;
-    while hashes < limits::WANT_HASHES_MAX
-        && let Some(key) = link.wants.pop_front()
-    {
-        let have = inventory.samples(&key)?;
-        hashes += have.len() + 1;
-        records.push(WantRecord {
-            collection: key.collection,
-            record: key.record,
-            have,
-        });
-    }
-    Ok(Want {
-        space: link.space(),
-        records,
-    })
-}
-
-fn first_walk(link: &mut SpaceLink, is_dialer: bool, inventory: &dyn Inventory) -> Result<Walk> {
-    let collections = start(inventory, link.space(), &link.collections(inventory)?)?;
-    // Numbers tell the walks of both sides apart.
-    let id = link.walks_done * 2 + u64::from(is_dialer);
-    link.walking = Some(id);
-    Ok(Walk {
-        space: link.space(),
-        id,
-        round: 0,
-        collections,
-    })
-}
-
-fn next_walk(link: &mut SpaceLink, walk: &Walk, inventory: &dyn Inventory) -> Result<Option<Walk>> {
-    let is_end = walk.collections.is_empty() && walk.round > 0;
-    let added = if walk.round == 0 {
-        link.collections(inventory)?
-    } else {
-        Vec::new()
-    };
-    let Step { reply, push, want } = respond(inventory, link.space(), &walk.collections, &added)?;
-    link.pushes.extend(push);
-    for key in want {
-        link.ask(key);
-    }
-    if reply.is_empty() {
-        link.walks_done += 1;
-        link.walking = link.walking.filter(|it| *it != walk.id);
-    }
-    if is_end {
-        return Ok(None);
-    }
-    let round = walk.round.saturating_add(1);
-    Ok(Some(Walk {
-        space: link.space(),
-        id: walk.id,
-        round,
-        collections: reply,
-    }))
 }
 
 /// Commits since they were last looked at.

@@ -80,6 +80,10 @@ pub(super) struct SpaceLink {
     pub(super) walking: Option<u64>,
     pub(super) walks: VecDeque<Walk>,
     pub(super) walks_done: u64,
+    /// Walks under way that have left something for the next one.
+    pub(super) partial: BTreeSet<u64>,
+    /// The last walk left something: nothing is complete before the next one ends.
+    pub(super) unfinished: bool,
     pub(super) pushes: VecDeque<Push>,
     pub(super) current: Option<RecordPush>,
     pub(super) wants: VecDeque<RecordKey>,
@@ -120,6 +124,8 @@ impl SpaceLink {
             walking: None,
             walks: VecDeque::new(),
             walks_done: 0,
+            partial: BTreeSet::new(),
+            unfinished: false,
             pushes: VecDeque::new(),
             current: None,
             wants: VecDeque::new(),
@@ -257,13 +263,43 @@ impl SpaceLink {
 
     /// Whether a walk's findings are all dealt with.
     pub(super) fn is_walk_settled(&self) -> bool {
+        !self.start_walk && !self.unfinished && self.is_between_walks()
+    }
+
+    /// Whether no walk is under way and nothing is left of those before.
+    pub(super) fn is_between_walks(&self) -> bool {
         self.walking.is_none()
-            && !self.start_walk
             && self.walks.is_empty()
-            && self.pushes.is_empty()
-            && self.current.is_none()
+            && self.has_pushed()
             && self.wants.is_empty()
             && self.open_wants.is_empty()
+    }
+
+    /// Whether all was pushed that walks have found.
+    pub(super) fn has_pushed(&self) -> bool {
+        self.pushes.is_empty() && self.current.is_none()
+    }
+
+    /// Whether the next walk message is to be answered: one that begins another walk waits until the
+    /// peer was sent what the last one found, which it would only find again.
+    pub(super) fn answers_walk(&self) -> bool {
+        let next = self.walks.front();
+        next.is_some_and(|it| it.round > 0 || may_be_partial(it.id) || self.has_pushed())
+    }
+
+    /// A walk is over. One that left something is followed by another, begun by the same side.
+    pub(super) fn end_walk(&mut self, id: u64) {
+        self.walks_done += 1;
+        let is_ours = self.walking == Some(id);
+        if is_ours {
+            self.walking = None;
+        }
+        if self.partial.remove(&id) {
+            self.unfinished = true;
+            self.start_walk |= is_ours;
+        } else if !may_be_partial(id) {
+            self.unfinished = false;
+        }
     }
 
     /// Whether the peer has all there is and has said so.
@@ -378,4 +414,10 @@ impl SpaceLink {
             caught_up: self.caught_up,
         }
     }
+}
+
+/// Whether a walk goes into the newest differences first and may leave the others: the first of each
+/// side does.
+pub(super) const fn may_be_partial(walk: u64) -> bool {
+    walk < 2
 }

@@ -69,6 +69,8 @@ classes! {
     Duplicate = "duplicate",
     /// A walk over range summaries took place.
     Walked = "walked",
+    /// A walk left older differences for the next one.
+    LeftForLater = "left_for_later",
     /// A record was asked for.
     Asked = "asked",
     /// A backlog was pushed in bulk.

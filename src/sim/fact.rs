@@ -5,9 +5,10 @@ use std::fmt;
 use crate::engine::Ticket;
 use crate::error::ErrorKind;
 use crate::id::{ChangeHash, Lsn, RecordKey, SpaceId};
+use crate::reconcile::RangeKind;
 use crate::session::{Inbound, InboundBody};
 use crate::time::Instant;
-use crate::wire::Class;
+use crate::wire::{Class, Message, Walk};
 
 /// Changes of a frame that are named when it is shown.
 const NAMED_MAX: usize = 6;
@@ -101,6 +102,9 @@ impl Heard {
     pub(super) fn of(frame: &Inbound) -> Self {
         match &frame.body {
             InboundBody::Hello(..) => Self::Other("hello"),
+            InboundBody::Other(Message::Walk(walk)) if leaves_some(walk) => {
+                Self::Other(PARTIAL_WALK)
+            }
             InboundBody::Other(message) => Self::Other(message.kind_name()),
             InboundBody::Changes {
                 space,
@@ -130,6 +134,14 @@ impl Heard {
             }
         }
     }
+}
+
+/// What a walk is called that leaves something for the next one.
+pub(super) const PARTIAL_WALK: &str = "walk, some for later";
+
+fn leaves_some(walk: &Walk) -> bool {
+    let mut ranges = walk.collections.iter().flat_map(|it| &it.ranges);
+    ranges.any(|it| it.kind == RangeKind::Later)
 }
 
 impl fmt::Display for What {

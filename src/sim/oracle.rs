@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::class::{Class, Classes};
-use super::fact::{Fact, Heard, What};
+use super::fact::{Fact, Heard, PARTIAL_WALK, What};
 use super::world::World;
 use crate::engine::Ticket;
 use crate::error::{ErrorKind, Result};
@@ -261,6 +261,7 @@ impl Oracle {
         let Heard::Changes { class, groups, .. } = heard else {
             match heard {
                 Heard::Other("walk") => classes.reach(Class::Walked),
+                Heard::Other(PARTIAL_WALK) => classes.reach(Class::LeftForLater),
                 Heard::Other("want") => classes.reach(Class::Asked),
                 _ => {}
             }

@@ -24,6 +24,8 @@ pub enum Profile {
     Bulk,
     /// Few edits, more than a hundred megabytes.
     Large,
+    /// Hundreds of records, of which few differ: backups are restored, stores are lost.
+    Many,
 }
 
 /// How hosts are linked.
@@ -77,7 +79,7 @@ impl Scenario {
             Profile::Calm | Profile::Network | Profile::Strangers | Profile::Narrow => {
                 2 + below(&mut entropy, 5)
             }
-            Profile::Disks | Profile::Bulk => 2 + below(&mut entropy, 3),
+            Profile::Disks | Profile::Bulk | Profile::Many => 2 + below(&mut entropy, 3),
             Profile::Wide => 8 + below(&mut entropy, 9),
             Profile::Large => 2,
         };
@@ -94,13 +96,16 @@ impl Scenario {
             hosts,
             topology,
             disks: match profile {
-                Profile::Disks | Profile::Large => true,
+                Profile::Disks | Profile::Large | Profile::Many => true,
                 Profile::Wide | Profile::Bulk => false,
                 _ => entropy.below(4) == 0,
             },
             relay: entropy.below(4) == 0,
             relaxed: entropy.below(8) == 0,
-            records: 1 + below(&mut entropy, 6),
+            records: match profile {
+                Profile::Many => 200 + below(&mut entropy, 300),
+                _ => 1 + below(&mut entropy, 6),
+            },
             steps: Vec::new(),
         };
         let count = match profile {
@@ -109,7 +114,11 @@ impl Scenario {
             Profile::Wide => 10 + entropy.below(20),
             _ => 15 + entropy.below(45),
         };
-        scenario.steps = (0..count).map(|_| scenario.step(&mut entropy)).collect();
+        if profile == Profile::Many {
+            scenario.steps.extend(all_written(scenario.records));
+        }
+        let steps: Vec<_> = (0..count).map(|_| scenario.step(&mut entropy)).collect();
+        scenario.steps.extend(steps);
         scenario
     }
 
@@ -162,6 +171,7 @@ impl Scenario {
                 1 => Step::Kill { host },
                 _ => run(entropy, 4_000),
             },
+            Profile::Many => many(entropy, host, record),
             _ if entropy.below(100) < self.profile.peace() => {
                 work(entropy, host, record, self.records)
             }
@@ -171,7 +181,7 @@ impl Scenario {
 
     fn trouble(&self, entropy: &mut Entropy, host: usize) -> Step {
         match self.profile {
-            Profile::Calm | Profile::Bulk | Profile::Large | Profile::Wide => {
+            Profile::Calm | Profile::Bulk | Profile::Large | Profile::Wide | Profile::Many => {
                 match entropy.below(6) {
                     0 => Step::Sever { host, other: None },
                     1 => Step::Isolate { host },
@@ -241,7 +251,7 @@ impl Profile {
             Self::Calm | Self::Bulk | Self::Wide => 92,
             Self::Network | Self::Narrow => 65,
             Self::Disks | Self::Strangers => 70,
-            Self::Large => 100,
+            Self::Large | Self::Many => 100,
         }
     }
 }
@@ -249,6 +259,9 @@ impl Profile {
 const fn profile(seed: u64) -> Profile {
     if seed % 100 == 50 {
         return Profile::Large;
+    }
+    if seed % 40 == 15 {
+        return Profile::Many;
     }
     match seed % 10 {
         0 if seed % 20 == 10 => Profile::Bulk,
@@ -259,6 +272,39 @@ const fn profile(seed: u64) -> Profile {
         4 => Profile::Narrow,
         _ if seed % 20 == 8 => Profile::Wide,
         _ => Profile::Strangers,
+    }
+}
+
+/// The first host writes all records, in minutes, so that their times tell them apart.
+fn all_written(records: usize) -> impl Iterator<Item = Step> {
+    let bursts = (1..=records.div_ceil(50)).rev();
+    bursts.flat_map(move |part| {
+        let count = part * 50;
+        [Step::Burst { host: 0, count }, Step::Run { millis: 20_000 }]
+    })
+}
+
+/// Who has nothing to resume from meets somebody with almost the same.
+fn many(entropy: &mut Entropy, host: usize, record: usize) -> Step {
+    match entropy.below(16) {
+        0 | 1 => Step::Backup { host },
+        2 | 3 => Step::RestoreBackup { host },
+        12 | 13 => set_clock(entropy, host),
+        14 => Step::Wait {
+            host,
+            record,
+            stores: 1,
+        },
+        4 => Step::Isolate { host },
+        5 => Step::Join { host },
+        6 if entropy.below(3) == 0 => Step::Wipe { host },
+        6 => Step::Kill { host },
+        7 | 8 => run(entropy, 30_000),
+        _ => Step::Edit {
+            host,
+            record,
+            edit: FieldEdit::random(entropy),
+        },
     }
 }
 

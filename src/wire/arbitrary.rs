@@ -170,12 +170,12 @@ fn key() -> impl Strategy<Value = RangeKey> {
 /// Keys in order; some end ranges, those between are the items of the range or go into its sum.
 fn ranges() -> impl Strategy<Value = Vec<WalkRange>> {
     let keys = btree_set(key(), 1..24);
-    let draws = vec((0..4_u8, summary(), hashes()), 24);
+    let draws = vec((0..5_u8, summary(), hashes()), 24);
     (keys, draws, any::<bool>()).prop_map(|(keys, draws, to_the_end)| {
         let mut ranges = Vec::new();
         let mut items = Vec::new();
         for (key, (draw, summary, heads)) in keys.into_iter().zip(draws) {
-            let ends = draw < 3 && key > RangeKey::START;
+            let ends = draw < 4 && key > RangeKey::START;
             if ends {
                 let items = std::mem::take(&mut items);
                 let upper = Upper::Key(key);
@@ -202,6 +202,7 @@ fn kind(draw: u8, summary: Summary, items: Vec<WalkItem>) -> RangeKind {
     match draw {
         0 => RangeKind::Skip,
         1 => RangeKind::Summary(summary),
+        2 => RangeKind::Later,
         _ => RangeKind::Items(items),
     }
 }

@@ -28,6 +28,7 @@ const KIND_BITS: u32 = 2;
 const KIND_SKIP: u8 = 0;
 const KIND_SUMMARY: u8 = 1;
 const KIND_ITEMS: u8 = 2;
+const KIND_LATER: u8 = 3;
 
 /// What is left of the limits of one message.
 struct Budget {
@@ -122,6 +123,7 @@ impl WalkRange {
             RangeKind::Skip => KIND_SKIP,
             RangeKind::Summary(_) => KIND_SUMMARY,
             RangeKind::Items(_) => KIND_ITEMS,
+            RangeKind::Later => KIND_LATER,
         };
         let start = *lower;
         match self.upper {
@@ -141,7 +143,7 @@ impl WalkRange {
             }
         }
         match &self.kind {
-            RangeKind::Skip => {}
+            RangeKind::Skip | RangeKind::Later => {}
             RangeKind::Summary(summary) => part::write_summary(writer, summary),
             RangeKind::Items(items) => write_items(writer, items, start.time),
         }
@@ -161,6 +163,7 @@ impl WalkRange {
             KIND_SKIP => RangeKind::Skip,
             KIND_SUMMARY => RangeKind::Summary(part::summary(reader)?),
             KIND_ITEMS => RangeKind::Items(read_items(reader, lower, upper, budget)?),
+            KIND_LATER => RangeKind::Later,
             other => return Err(unexpected(reader, "range kind", usize::from(other))),
         };
         Ok(Self { upper, kind })

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::id::{ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
 use crate::limits;
-use crate::reconcile::{Inventory, LogEntry, Piece, RangeKey, Span, Total, WalkItem};
+use crate::reconcile::{Inventory, LogEntry, Piece, Span, Total, Upper, WalkItem};
 use crate::time::Instant;
 use crate::wire::{ErrorCode, Message, Wanted, encode};
 
@@ -59,8 +59,24 @@ impl Inventory for Nothing {
         Ok(Vec::new())
     }
 
-    fn cuts(&self, _: SpaceId, _: &CollectionId, _: Span, _: usize) -> Result<Vec<RangeKey>> {
-        Ok(Vec::new())
+    fn parts(
+        &self,
+        _: SpaceId,
+        _: &CollectionId,
+        span: Span,
+        _: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
+        Ok(vec![(span.upper, Total::default())])
+    }
+
+    fn newest(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        span: Span,
+        leaf: usize,
+    ) -> Result<Vec<(Upper, Total)>> {
+        self.parts(space, collection, span, leaf)
     }
 
     fn heads(&self, _: &RecordKey) -> Result<Option<Heads>> {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::id::{
     ActorId, ChangeHash, CollectionId, CorrelationId, Heads, RecordId, RecordKey, SpaceId, StoreId,
 };
-use crate::reconcile::{Inventory, Push, RangeKey, Span, Upper, respond, start};
+use crate::reconcile::{Extent, Inventory, Push, RangeKey, Span, Upper, respond, start};
 use crate::replica::{Intake, Replica};
 use crate::store::{Durability, MemoryStore};
 use crate::time::WallTime;
@@ -159,16 +159,18 @@ impl Side {
             .iter()
             .flat_map(|it| spans.map(|span| (it, span)))
         {
-            let parts = 2 + script.below(20);
-            let cuts = self.replica.cuts(SPACE, collection, span, parts);
-            let cuts = cuts.expect("readable");
-            assert!(cuts.len() < parts, "no more parts than asked for");
+            let limit = 2 + script.below(20);
+            let parts = self.replica.parts(SPACE, collection, span, limit);
+            let parts = parts.expect("readable");
+            assert!(parts.len() <= limit, "no more parts than asked for");
             let mut whole = crate::reconcile::Total::default();
             let mut from = span.lower;
-            for upper in cuts.into_iter().map(Upper::Key).chain([span.upper]) {
+            for (upper, total) in parts {
                 assert!(Upper::Key(from) < upper, "parts lie side by side");
                 let part = Span { lower: from, upper };
-                whole.merge(&self.sum_of(collection, part));
+                let sum = self.sum_of(collection, part);
+                assert_eq!(sum, total, "a part is what its records come to");
+                whole.merge(&sum);
                 if let Upper::Key(key) = upper {
                     from = key;
                 }
@@ -237,7 +239,7 @@ fn walk(sides: &[Side; 2]) -> [BTreeSet<RecordKey>; 2] {
             break;
         };
         let added = std::mem::take(&mut added);
-        let step = respond(&side.replica, SPACE, &message, &added).expect("readable");
+        let step = respond(&side.replica, SPACE, &message, &added, Extent::All).expect("readable");
         let mut found: BTreeSet<_> = step
             .push
             .into_iter()
