@@ -18,6 +18,7 @@ mod keys;
 mod life;
 mod quarantine;
 mod read;
+mod repair;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use keys::{Number, Slot};
 pub use life::begin_new_life;
 pub use quarantine::{Quarantined, Reason};
 pub use read::Rows;
+pub use repair::repair;
 pub use rows::{Head, Header, ViewRow};
 
 use crate::access::Identity;

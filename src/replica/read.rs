@@ -222,6 +222,14 @@ impl<'a> Rows<'a> {
         fault.map_or(Ok(()), |it| Err(damaged(Table::Views, &it)))
     }
 
+    /// The spaces of which anything is here.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn spaces(&self) -> Result<Vec<SpaceId>> {
+        Ok(Catalog::load(self.snapshot)?.spaces())
+    }
+
     /// The collections of a space of which anything is here, by name.
     ///
     /// # Errors

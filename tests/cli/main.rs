@@ -10,6 +10,7 @@
 
 mod command;
 mod demo;
+mod doctor;
 mod failures;
 mod files;
 mod hub;

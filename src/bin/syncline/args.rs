@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Show how the store stands.
     Status(StatusArgs),
+    /// Check a store that nobody has open: every page, change, head and sum. Reads all of it.
+    Doctor(DoctorArgs),
     /// Read records from JSON lines, or one record from an Automerge file.
     Import(ImportArgs),
     /// Write records as JSON lines, or one record as an Automerge file.
@@ -91,6 +93,15 @@ pub(crate) struct RecordArgs {
     /// The record's id or name.
     #[arg(value_parser = NotEmpty::new())]
     pub(crate) id: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Make the sums over records again, which follow from the records; nothing else is touched.
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 #[derive(Debug, clap::Args)]

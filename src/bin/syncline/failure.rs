@@ -68,6 +68,22 @@ impl Failure {
         }
     }
 
+    /// A store that does not agree with itself, of which stdout has told the details.
+    pub(crate) fn damaged_store(path: &Path, repaired: bool) -> Self {
+        let path = path.display();
+        let advice = if repaired {
+            "restore a backup, or sync into a new file"
+        } else {
+            "`--repair` makes sums again; for the rest, restore a backup or sync into a new file"
+        };
+        Self {
+            kind: ErrorKind::StoreCorrupt.name(),
+            message: format!("{path} does not agree with itself; {advice}"),
+            code: 4,
+            is_told: true,
+        }
+    }
+
     pub(crate) fn timeout(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Timeout, message).into()
     }

@@ -4,6 +4,7 @@
 
 mod args;
 mod demo;
+mod doctor;
 mod export;
 mod failure;
 mod import;
@@ -76,6 +77,7 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Watch(it) => watch::run(it, space, out).await,
         Command::Sync(it) => reach::sync(it, space, out).await,
         Command::Status(it) => status::run(it, space, out).await,
+        Command::Doctor(it) => doctor::run(&it, out),
         Command::Import(it) => import::run(it, space, out).await,
         Command::Export(it) => export::run(it, space, out).await,
         #[cfg(feature = "sim")]
