@@ -155,7 +155,8 @@ impl<T: Record> Collection<T> {
         self.shared().scan(collection, sort, empty).await
     }
 
-    /// The number of records, deleted ones left out. Costs in proportion to the collection.
+    /// The number of records, deleted ones left out. Reads one row, and the documents of records
+    /// that came a moment ago and have no view yet.
     ///
     /// # Errors
     /// When the store can't be read.

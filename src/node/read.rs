@@ -86,6 +86,43 @@ impl Shared {
         .await
     }
 
+    /// The number of records of a collection, deleted ones left out: one row, and the documents of
+    /// those whose view is missing or behind.
+    pub(super) async fn count(
+        self: &Arc<Self>,
+        space: SpaceId,
+        collection: CollectionId,
+    ) -> Result<u64> {
+        let shared = Arc::clone(self);
+        run_apart(move || shared.count_all(space, &collection)).await
+    }
+
+    fn count_all(&self, space: SpaceId, collection: &CollectionId) -> Result<u64> {
+        let snapshot = self.snapshot()?;
+        let rows = Rows::new(snapshot.as_ref());
+        let Some(number) = rows.number(space, Some(collection))? else {
+            return Ok(0);
+        };
+        let mut count = rows.shown_records(number)?;
+        for record in rows.stale_records(number)? {
+            let key = RecordKey {
+                space,
+                collection: collection.clone(),
+                record,
+            };
+            let Some(slot) = rows.slot(&key)? else {
+                continue;
+            };
+            let is_live = |it: Value| !record::is_deleted(&it);
+            let before = rows.view(slot)?.map(|it| decode(&it.value)).transpose()?;
+            let now = self.documents.check_out(&key).stored_value(&rows);
+            count -= u64::from(before.is_some_and(is_live)).min(count);
+            // One that can't be loaded is there all the same.
+            count += u64::from(now.map_or(true, is_live));
+        }
+        Ok(count)
+    }
+
     fn scan_all(
         &self,
         (space, collection): (SpaceId, CollectionId),

@@ -2,9 +2,9 @@
 
 use super::admit::{Place, Source};
 use super::quarantine::{QuarantineRow, Reason};
-use super::rows::ViewRow;
-use super::{Replica, Slot};
-use crate::doc::{Change, DELETED_KEY, Value};
+use super::rows::{ViewRow, is_tombstone};
+use super::{Number, Replica, Slot, keys};
+use crate::doc::Change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CorrelationId, Heads, Lsn, RecordKey, StoreId};
 use crate::plant::{self, Plant};
@@ -179,6 +179,8 @@ impl Replica {
         let origin = cause.map_or(self.id, |it| it.origin);
         let correlation = cause.map(|it| it.correlation).unwrap_or_default();
         self.batch.put(Table::Views, slot.key(), view.encode());
+        let was_shown = before.as_ref().is_some_and(|it| !is_tombstone(&it.value));
+        self.count_shown(slot.collection, (was_shown, !is_tombstone(&view.value)))?;
         self.pending.shown.push(ShownView {
             key: key.clone(),
             heads: view.heads,
@@ -187,6 +189,25 @@ impl Replica {
             before: before.map(|it| it.value),
             after: view.value,
         });
+        Ok(())
+    }
+
+    /// Keeps the number of records that are shown, so that counting reads one row.
+    fn count_shown(&mut self, collection: Number, change: (bool, bool)) -> Result<()> {
+        let (before, after) = change;
+        if before == after {
+            return Ok(());
+        }
+        let count = self.rows().shown_records(collection)?;
+        let count = if after {
+            count.saturating_add(1)
+        } else {
+            count.saturating_sub(1)
+        };
+        let mut writer = crate::codec::Writer::new();
+        writer.varint(count);
+        self.batch
+            .put(Table::Views, keys::shown(collection), writer.finish());
         Ok(())
     }
 
@@ -223,13 +244,6 @@ impl Replica {
         }
         Ok(())
     }
-}
-
-/// Whether an encoded value is that of a deleted record.
-fn is_tombstone(value: &[u8]) -> bool {
-    let value = Value::from_bytes(value).ok();
-    let fields = value.as_ref().and_then(Value::as_map);
-    fields.is_some_and(|it| it.contains_key(DELETED_KEY))
 }
 
 const NO_CHANGE: ChangeHash = ChangeHash::from_bytes([0; 32]);

@@ -104,3 +104,11 @@ pub(super) fn node(collection: Number, prefix: &[u8]) -> Vec<u8> {
     writer.u32(collection.0).u8(0).raw(prefix);
     writer.finish()
 }
+
+/// Key in table `views` of how many views of a collection show a record that is not deleted. No
+/// collection has the number that it begins with.
+pub(super) fn shown(collection: Number) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(8);
+    writer.u32(u32::MAX).u32(collection.0);
+    writer.finish()
+}

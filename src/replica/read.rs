@@ -222,6 +222,17 @@ impl<'a> Rows<'a> {
         fault.map_or(Ok(()), |it| Err(damaged(Table::Views, &it)))
     }
 
+    /// How many views of a collection show a record that is not deleted. Of the records in
+    /// [`Rows::stale_records`] the view may be missing or behind.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn shown_records(&self, collection: Number) -> Result<u64> {
+        let read = |row: &[u8]| crate::codec::Reader::new(row).varint("shown records");
+        let row = self.row(Table::Views, &keys::shown(collection), read)?;
+        Ok(row.unwrap_or(0))
+    }
+
     /// The spaces of which anything is here.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::keys::Slot;
 use crate::codec::{Malformed, Problem, Reader, Writer};
+use crate::doc::{DELETED_KEY, Value};
 use crate::id::{ActorId, ChangeHash, CorrelationId, Heads, Lsn, RecordId, StoreId};
 use crate::limits;
 use crate::reconcile::{Element, LogEntry, RangeKey, Total};
@@ -277,4 +278,11 @@ pub(super) fn decode_element(row: &[u8]) -> Result<Element, Malformed> {
     let element = Element::from_bytes(reader.array("element")?);
     reader.finish("element")?;
     Ok(element)
+}
+
+/// Whether an encoded value is that of a deleted record.
+pub(super) fn is_tombstone(value: &[u8]) -> bool {
+    let value = Value::from_bytes(value).ok();
+    let fields = value.as_ref().and_then(Value::as_map);
+    fields.is_some_and(|it| it.contains_key(DELETED_KEY))
 }

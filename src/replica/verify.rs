@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::keys::{self, Number, Slot};
 use super::read::{Rows, damaged};
-use super::rows::{Header, decode_element};
+use super::rows::{Header, decode_element, is_tombstone};
 use super::tree;
 use crate::codec::Reader;
 use crate::doc::Change;
@@ -72,6 +72,10 @@ impl Rows<'_> {
                 elements.insert((place, *element.as_bytes()));
             }
             self.verify_sums(number, &collection, (&total, &elements), &mut complaints)?;
+            if self.shown_records(number)? != self.count_shown(number)? {
+                let text = format!("the count of {collection} is not that of its views");
+                complaints.push(text);
+            }
         }
         self.verify_log(space, &lsns, &mut complaints)?;
         Ok(complaints)
@@ -168,6 +172,15 @@ impl Rows<'_> {
             }
         }
         Ok(true)
+    }
+
+    fn count_shown(&self, number: Number) -> Result<u64> {
+        let mut shown = 0;
+        self.views(number, &mut |_, view| {
+            shown += u64::from(!is_tombstone(&view.value));
+            ControlFlow::Continue(())
+        })?;
+        Ok(shown)
     }
 
     /// Every row of the log is a change of some record, and none is missing in between.
