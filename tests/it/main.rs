@@ -21,5 +21,7 @@ mod seeds;
 #[cfg(feature = "sim")]
 mod simulation;
 mod tidy;
+#[cfg(feature = "sim")]
+mod topologies;
 #[cfg(feature = "websocket")]
 mod traces;
