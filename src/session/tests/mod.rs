@@ -1,5 +1,6 @@
 //! Sessions against peers that keep the rules, and peers that break one.
 
+mod lies;
 mod opening;
 mod relay;
 mod timers;
