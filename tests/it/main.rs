@@ -8,6 +8,8 @@
 
 #[cfg(feature = "websocket")]
 mod bad_input;
+#[cfg(feature = "sim")]
+mod flow;
 #[cfg(all(feature = "sim", feature = "redb"))]
 mod fuzz_corpus;
 mod guarantees;
