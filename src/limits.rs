@@ -259,6 +259,27 @@ pub const ASK_AFTER: Duration = Duration::from_secs(1);
 /// Time between two comparisons of roots on a link on which something happens.
 pub const ROOT_EVERY: Duration = Duration::from_secs(30);
 
+/// A live change from elsewhere up to this size is passed on; a larger one is offered, and sent to
+/// who asks for it, in bytes. An offer and its answer take about 200 bytes, and a round trip.
+pub const RELAY_UNASKED_BYTES: usize = 16 * 1024;
+
+/// Time that a change from elsewhere is held back where the peer brings such changes, too: longer
+/// than two ways through a network, short for a person who waits for it because a way broke.
+pub const RELAY_HOLD: Duration = Duration::from_millis(500);
+
+/// Changes that have to cross on a link before one side holds back.
+pub const RELAY_CROSSED_MIN: u32 = 2;
+
+/// The same where holding back was in vain again and again.
+pub const RELAY_CROSSED_MAX: u32 = 1 << 16;
+
+/// Changes held back on a link at once; one more, and all of them are sent. About 60 bytes each.
+pub const RELAY_HELD_MAX: usize = 1_024;
+
+/// Changes that a peer brought of which a link remembers which: those that it may yet look at in
+/// the log, in a turn or two. About 100 bytes each, on links on which changes cross.
+pub const RELAY_BROUGHT_MAX: usize = 1_024;
+
 /// Pause after a walk that a differing root started; doubles up to 256 times.
 pub const REPAIR_PAUSE: Duration = Duration::from_secs(5);
 

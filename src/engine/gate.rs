@@ -7,7 +7,7 @@ use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId, StoreI
 use crate::ledger::Cursor;
 use crate::reconcile::{Inventory, LogEntry, Piece, Span, Total, Upper, WalkItem};
 use crate::replica::{Admission, Intake, Reason, Replica};
-use crate::session::{Delivery, Gate};
+use crate::session::{Delivery, Gate, Taken};
 use crate::telemetry::names;
 use crate::time::WallTime;
 
@@ -19,7 +19,7 @@ pub(super) struct PeerGate<'a> {
 }
 
 impl Gate for PeerGate<'_> {
-    fn deliver(&mut self, delivery: Delivery) -> Result<bool> {
+    fn deliver(&mut self, delivery: Delivery) -> Result<Taken> {
         let Delivery {
             key,
             origin,
@@ -38,6 +38,7 @@ impl Gate for PeerGate<'_> {
             changes,
         };
         let admissions = self.replica.apply(&intake)?;
+        let total = u64::try_from(admissions.len()).unwrap_or(u64::MAX);
         let (mut applied, mut duplicates, mut waits) = (0, 0, false);
         for admission in admissions {
             match admission {
@@ -51,7 +52,8 @@ impl Gate for PeerGate<'_> {
         }
         metrics::counter!(names::APPLIED_CHANGES).increment(applied);
         metrics::counter!(names::DUPLICATE_CHANGES).increment(duplicates);
-        Ok(waits)
+        let all_here = duplicates > 0 && duplicates == total;
+        Ok(Taken { waits, all_here })
     }
 
     fn cursor(&self, store: StoreId, space: SpaceId) -> Result<Option<Cursor>> {

@@ -2,6 +2,7 @@
 
 use super::handshake::Handshake;
 use super::inbound::{Group, Inbound, InboundBody};
+use super::relay::Relay;
 use super::space::{SpaceLink, may_be_partial};
 use super::{Closed, Credit, Delivery, Gate, Output, Peer, Phase, Session, Verdict, fault};
 use crate::access::{Refusal, Request, Role, Verdict as Access};
@@ -11,7 +12,7 @@ use crate::limits;
 use crate::plant::{self, Plant};
 use crate::reconcile::{Push, RangeKind, Summary};
 use crate::time::Instant;
-use crate::wire::{ErrorCode, Message, Open, RefusedCode, Walk, Want, Wanted};
+use crate::wire::{Class, ErrorCode, Message, Open, RefusedCode, Walk, Want, Wanted};
 
 impl Session {
     /// Takes in one frame. The outer error is the store's, the inner one the peer's fault.
@@ -51,7 +52,7 @@ impl Session {
                 if !self.credit.received(class, cost) {
                     return Ok(fault(ErrorCode::OverCredit, "sent changes without credit"));
                 }
-                self.changes(now, (space, upto), groups, gate)
+                self.changes(now, (space, class, upto), groups, gate)
             }
             InboundBody::Other(message) => self.message(now, correlation, message, gate),
         }
@@ -140,7 +141,8 @@ impl Session {
         gate: &dyn Gate,
     ) -> Result<()> {
         let cursor = gate.cursor(peer.store, space)?;
-        let link = SpaceLink::new(space, wanted, cursor, now);
+        let relay = Relay::new(self.config.store, peer.store);
+        let link = SpaceLink::new((space, wanted), cursor, relay, now);
         let open = Open {
             space,
             want: link.ours().clone(),
@@ -200,7 +202,7 @@ impl Session {
     fn changes(
         &mut self,
         now: Instant,
-        (space, upto): (SpaceId, Lsn),
+        (space, class, upto): (SpaceId, Class, Lsn),
         groups: Vec<Group>,
         gate: &mut dyn Gate,
     ) -> Result<Verdict> {
@@ -231,11 +233,14 @@ impl Session {
                 record,
             };
             if done {
-                link.open_wants.remove(&key);
+                link.answered(&key);
             }
             if changes.is_empty() {
                 continue;
             }
+            let listens = link.relay.listens();
+            let came = changes.iter().flatten().filter(|_| listens);
+            let came: Vec<_> = came.map(|it| it.bytes().clone()).collect();
             let delivery = Delivery {
                 key: key.clone(),
                 origin: peer.store,
@@ -243,8 +248,15 @@ impl Session {
                 changes,
             };
             match gate.deliver(delivery) {
-                Ok(true) => link.note_waiting(key, now),
-                Ok(false) => {}
+                Ok(taken) => {
+                    if taken.waits {
+                        link.note_waiting(key, now);
+                    }
+                    let crossed = taken.all_here && class == Class::Live && !done;
+                    for change in &came {
+                        link.relay.brought(change, crossed);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::TooLarge => {
                     return Ok(fault(ErrorCode::QuarantineFull, error.to_string()));
                 }

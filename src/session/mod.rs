@@ -6,10 +6,12 @@
 //! committed state when polled, so that nothing leaves or is acknowledged before it is durable.
 
 mod credit;
+mod filling;
 mod handshake;
 mod inbound;
 mod incoming;
 mod outgoing;
+mod relay;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -133,13 +135,22 @@ pub struct Delivery {
     pub changes: Vec<Received>,
 }
 
+/// What became of delivered changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    /// Any of them waits for others.
+    pub waits: bool,
+    /// All of them were here already.
+    pub all_here: bool,
+}
+
 /// What a session may do to the replica. Everything else it does is read.
 pub trait Gate: Inventory {
-    /// Takes in changes. Gives whether any of them waits for others.
+    /// Takes in changes. Gives what became of them.
     ///
     /// # Errors
     /// When the store can't be read, or the quarantine is full.
-    fn deliver(&mut self, delivery: Delivery) -> Result<bool>;
+    fn deliver(&mut self, delivery: Delivery) -> Result<Taken>;
 
     /// How far a peer store has acknowledged a space.
     ///

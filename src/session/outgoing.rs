@@ -1,76 +1,25 @@
 //! What a session sends, most urgent first: acknowledgements and credit, walks and requests, live
 //! edits, bulk, and when all is quiet the comparison of roots.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::filling::Filling;
 use super::space::{RecordPush, SpaceLink};
 use super::{Credit, Output, Peer, Session};
 use crate::error::Result;
-use crate::id::{ActorId, CorrelationId, Lsn, RecordKey, SpaceId};
+use crate::id::{ActorId, CorrelationId, Lsn, RecordKey, SpaceId, StoreId};
 use crate::limits;
 use crate::plant::{self, Plant};
-use crate::reconcile::{Inventory, LogEntry, Push, Span, Upper, WalkItem};
+use crate::reconcile::{Inventory, Push, Span, Upper, WalkItem};
 use crate::time::Instant;
-use crate::wire::{ByeReason, ChangeGroup, Changes, Class, Message, encode};
+use crate::wire::{ByeReason, Changes, Class, Message, encode};
 
-/// A frame of changes while it is being filled.
-#[derive(Debug)]
-struct Filling {
-    groups: Vec<ChangeGroup>,
-    /// Where the group of a record is that can still take changes.
-    open: BTreeMap<RecordKey, usize>,
-    bytes: usize,
-}
-
-impl Filling {
-    const fn new() -> Self {
-        Self {
-            groups: Vec::new(),
-            open: BTreeMap::new(),
-            bytes: 0,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= limits::FRAME_BYTES_TARGET
-            || self.groups.len() >= limits::GROUPS_PER_FRAME_FILL
-    }
-
-    fn push(&mut self, entry: LogEntry, correlation: CorrelationId) {
-        self.bytes += entry.bytes.len() + limits::GROUP_OVERHEAD_BYTES;
-        let at = self.open.get(&entry.key).copied();
-        let group = at.and_then(|it| self.groups.get_mut(it));
-        if let Some(group) = group.filter(|it| it.correlation == correlation) {
-            group.changes.push(entry.bytes);
-            return;
-        }
-        self.open.insert(entry.key.clone(), self.groups.len());
-        self.groups.push(ChangeGroup {
-            collection: entry.key.collection,
-            record: entry.key.record,
-            correlation,
-            done: false,
-            changes: vec![entry.bytes],
-        });
-    }
-
-    /// Marks that all changes of the record that are to come have come.
-    fn done(&mut self, key: &RecordKey) {
-        let at = self.open.remove(key);
-        if let Some(group) = at.and_then(|it| self.groups.get_mut(it)) {
-            group.done = true;
-            return;
-        }
-        self.bytes += limits::GROUP_OVERHEAD_BYTES;
-        self.groups.push(ChangeGroup {
-            collection: key.collection.clone(),
-            record: key.record,
-            correlation: CorrelationId::default(),
-            done: true,
-            changes: Vec::new(),
-        });
-    }
+/// Who sends to whom, when, from what.
+pub(super) struct Way<'a> {
+    pub now: Instant,
+    pub own: StoreId,
+    peer: Peer,
+    inventory: &'a dyn Inventory,
 }
 
 impl Session {
@@ -94,9 +43,15 @@ impl Session {
                 return Ok(());
             }
         }
+        let way = Way {
+            now,
+            own: self.config.store,
+            peer,
+            inventory,
+        };
         for class in [Class::Live, Class::Bulk] {
             for space in &spaces {
-                if self.credit.allows(class) && self.changes_of(class, peer, *space, inventory)? {
+                if self.credit.allows(class) && self.changes_of(class, *space, &way)? {
                     self.turn = self.turn.wrapping_add(1);
                     return Ok(());
                 }
@@ -144,33 +99,27 @@ impl Session {
     }
 
     /// Sends a frame of changes of one flow; says whether it did.
-    fn changes_of(
-        &mut self,
-        class: Class,
-        peer: Peer,
-        space: SpaceId,
-        inventory: &dyn Inventory,
-    ) -> Result<bool> {
+    fn changes_of(&mut self, class: Class, space: SpaceId, way: &Way<'_>) -> Result<bool> {
         let Some(link) = self.spaces.get_mut(&space) else {
             return Ok(false);
         };
         let filling = match class {
-            Class::Live => live(link, peer, inventory)?,
-            Class::Bulk if link.backlog.is_some() => backlog(link, peer, inventory)?,
-            Class::Bulk => pushed(link, inventory)?,
+            Class::Live => live(link, way)?,
+            Class::Bulk if link.backlog.is_some() => backlog(link, way)?,
+            Class::Bulk => pushed(link, way.inventory)?,
         };
         if filling.groups.is_empty() {
             return Ok(false);
         }
         let upto = match (link.backlog, link.can_mark()) {
             (Some((after, _)), _) if class == Class::Bulk => after,
-            (None, true) => link.live,
+            (None, true) => link.relay.sent_up_to(link.live).max(link.announced),
             _ => Lsn(0),
         };
         link.stirred = true;
         // Only an `upto` that reaches `live` covers what was sent as live before it.
         link.unmarked = if link.can_mark() {
-            false
+            upto < link.live
         } else {
             link.unmarked || upto == Lsn(0)
         };
@@ -203,7 +152,7 @@ impl Session {
             link.owes_walk = false;
         }
         let lsn = inventory.lsn(space)?;
-        if link.can_mark() && link.live == lsn {
+        if link.can_mark() && link.live == lsn && link.relay.is_empty() {
             if link.unmarked {
                 let upto = link.live;
                 link.unmarked = false;
@@ -234,66 +183,86 @@ impl Session {
     }
 }
 
-/// Commits since they were last looked at.
-fn live(link: &mut SpaceLink, peer: Peer, inventory: &dyn Inventory) -> Result<Filling> {
-    let end = inventory.lsn(link.space())?;
-    if link.live >= end {
-        return Ok(Filling::new());
+/// Commits since they were last looked at, and those that were held back in vain.
+fn live(link: &mut SpaceLink, way: &Way<'_>) -> Result<Filling> {
+    let mut filling = Filling::new();
+    waited(link, way, &mut filling)?;
+    let end = way.inventory.lsn(link.space())?;
+    if !filling.is_full() && link.live < end {
+        link.live = from_log(link, way, (link.live, end), Class::Live, &mut filling)?;
+        waited(link, way, &mut filling)?;
     }
-    let (filling, reached) = from_log(link, peer, (link.live, end), Class::Live, inventory)?;
-    link.live = reached;
     Ok(filling)
 }
 
+/// What need not wait any longer for the peer to bring it.
+fn waited(link: &mut SpaceLink, way: &Way<'_>, filling: &mut Filling) -> Result<()> {
+    while !filling.is_full()
+        && let Some(lsn) = link.relay.next_due()
+    {
+        if let Some(entry) = way.inventory.entry(link.space(), lsn)?
+            && !link.offers(way.own, &entry)
+        {
+            let correlation = entry.correlation;
+            filling.push(entry, correlation);
+        }
+    }
+    Ok(())
+}
+
 /// Commits from before the session that the peer's cursor does not cover.
-fn backlog(link: &mut SpaceLink, peer: Peer, inventory: &dyn Inventory) -> Result<Filling> {
+fn backlog(link: &mut SpaceLink, way: &Way<'_>) -> Result<Filling> {
+    let mut filling = Filling::new();
     let Some((after, end)) = link.backlog else {
-        return Ok(Filling::new());
+        return Ok(filling);
     };
-    let (filling, reached) = from_log(link, peer, (after, end), Class::Bulk, inventory)?;
+    let reached = from_log(link, way, (after, end), Class::Bulk, &mut filling)?;
     link.backlog = (reached < end).then_some((reached, end));
     Ok(filling)
 }
 
+/// Fills a frame with what is in the log after one number and up to another; gives where it ends.
 fn from_log(
-    link: &SpaceLink,
-    peer: Peer,
+    link: &mut SpaceLink,
+    way: &Way<'_>,
     (after, end): (Lsn, Lsn),
     class: Class,
-    inventory: &dyn Inventory,
-) -> Result<(Filling, Lsn)> {
-    let mut filling = Filling::new();
+    filling: &mut Filling,
+) -> Result<Lsn> {
     let mut reached = after;
     let mut author: Option<(RecordKey, ActorId)> = None;
-    inventory.log(link.space(), after, &mut |entry| {
+    way.inventory.log(link.space(), after, &mut |entry| {
         if entry.lsn > end || filling.is_full() {
             return ControlFlow::Break(());
         }
         reached = entry.lsn;
         if author.as_ref().is_none_or(|(key, _)| *key != entry.key) {
-            let actor = ActorId::of(peer.store, &entry.key);
+            let actor = ActorId::of(way.peer.store, &entry.key);
             author = Some((entry.key.clone(), actor));
         }
         // No echo: neither to whom it came from, nor by a detour to who wrote it.
-        let is_theirs = entry.origin == peer.store
+        let is_theirs = entry.origin == way.peer.store
             || author
                 .as_ref()
                 .is_some_and(|(_, actor)| *actor == entry.actor);
         let skips = is_theirs && !plant::is_planted(Plant::EchoToSender);
         let covers =
             link.covers(&entry.key.collection) || plant::is_planted(Plant::IgnoreSubscription);
-        if !skips && covers {
-            let correlation = match class {
-                Class::Live => entry.correlation,
-                Class::Bulk => CorrelationId::default(),
-            };
-            filling.push(entry, correlation);
+        if skips || !covers {
+            return ControlFlow::Continue(());
         }
+        if class == Class::Live && link.waits(way, &entry) {
+            return ControlFlow::Continue(());
+        }
+        let correlation = match class {
+            Class::Live => entry.correlation,
+            Class::Bulk => CorrelationId::default(),
+        };
+        filling.push(entry, correlation);
         ControlFlow::Continue(())
     })?;
     // Trimmed or foreign numbers at the end leave no row to see.
-    let reached = if filling.is_full() { reached } else { end };
-    Ok((filling, reached))
+    Ok(if filling.is_full() { reached } else { end })
 }
 
 /// What walks found, and what the peer asked for.
@@ -304,6 +273,7 @@ fn pushed(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Filling> {
             fill_record(&mut record, &mut filling, inventory)?;
             if record.pieces.is_empty() {
                 filling.done(&record.key);
+                link.pushed(&record.key);
             } else {
                 link.current = Some(record);
             }

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::outgoing::Way;
+use super::relay::Relay;
 use super::{Fault, Verdict, fault};
 use crate::error::Result;
-use crate::id::{CollectionId, Lsn, RecordKey, SpaceId};
+use crate::id::{CollectionId, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
 use crate::limits;
 use crate::plant::{self, Plant};
-use crate::reconcile::{Inventory, Piece, Push, Span, Summary, Total};
+use crate::reconcile::{Inventory, LogEntry, Piece, Push, Span, Summary, Total};
 use crate::time::{Instant, WallTime};
 use crate::wire::{ErrorCode, RefusedCode, Walk, Wanted};
 
@@ -69,6 +71,8 @@ pub(super) struct SpaceLink {
     pub(super) backlog: Option<(Lsn, Lsn)>,
     /// Where new commits were looked at.
     pub(super) live: Lsn,
+    /// New commits that are held back, since the peer may bring them.
+    pub(super) relay: Relay,
     /// The last `upto` that the peer was sent, or need not be sent.
     pub(super) announced: Lsn,
     /// Changes were sent since that no `upto` covers.
@@ -106,7 +110,12 @@ pub(super) struct SpaceLink {
 }
 
 impl SpaceLink {
-    pub(super) fn new(space: SpaceId, ours: Wanted, cursor: Option<Cursor>, now: Instant) -> Self {
+    pub(super) fn new(
+        (space, ours): (SpaceId, Wanted),
+        cursor: Option<Cursor>,
+        relay: Relay,
+        now: Instant,
+    ) -> Self {
         Self {
             space,
             ours,
@@ -117,6 +126,7 @@ impl SpaceLink {
             unsaved: false,
             backlog: None,
             live: Lsn(0),
+            relay,
             announced: Lsn(0),
             unmarked: false,
             owes_walk: false,
@@ -306,6 +316,7 @@ impl SpaceLink {
     pub(super) fn is_idle(&self, lsn: Lsn) -> bool {
         self.can_mark()
             && self.is_walk_settled()
+            && self.relay.is_empty()
             && self.live == lsn
             && self.announced == lsn
             && self.cursor.acked == lsn
@@ -346,6 +357,53 @@ impl SpaceLink {
         }
     }
 
+    /// Whether a change is not sent now but offered, or held back for the peer to bring it.
+    pub(super) fn waits(&mut self, way: &Way<'_>, entry: &LogEntry) -> bool {
+        if self.relay.waits() && entry.origin != way.own && !self.relay.is_offered(&entry.key) {
+            self.relay.hold(way.now, entry);
+            return true;
+        }
+        self.relay.follows(entry) || self.offers(way.own, entry)
+    }
+
+    /// Offers a large change from elsewhere, which the peer may get on another way, and what follows
+    /// it; says whether it does.
+    pub(super) fn offers(&mut self, own: StoreId, entry: &LogEntry) -> bool {
+        if self.relay.is_offered(&entry.key) {
+            // An offer that is not out yet takes it along.
+            if !self.wants.contains(&entry.key) {
+                self.relay.offer_again(&entry.key);
+            }
+            return true;
+        }
+        let is_small = entry.bytes.len() <= limits::RELAY_UNASKED_BYTES;
+        let is_own = entry.origin == own;
+        if is_own || is_small || self.open_wants.len() >= limits::OPEN_WANTS_MAX {
+            return false;
+        }
+        self.ask(entry.key.clone());
+        self.relay.offer(entry.key.clone(), entry.lsn);
+        true
+    }
+
+    /// The peer has answered what was asked of a record, or has found that it has nothing more.
+    pub(super) fn answered(&mut self, key: &RecordKey) {
+        self.open_wants.remove(key);
+        let asks = |it: &Push| matches!(it, Push::Record { key: it, .. } if it == key);
+        let is_sending = self.current.as_ref().is_some_and(|it| it.key == *key);
+        let is_done = self.relay.is_offered(key) && !is_sending;
+        if is_done && !self.pushes.iter().any(asks) && self.relay.accepted(key) {
+            self.ask(key.clone());
+        }
+    }
+
+    /// All that the peer lacks of a record is sent.
+    pub(super) fn pushed(&mut self, key: &RecordKey) {
+        if !self.open_wants.contains(key) && self.relay.accepted(key) {
+            self.ask(key.clone());
+        }
+    }
+
     pub(super) fn wake(&mut self, now: Instant) -> Verdict {
         if self.ask_at.is_some_and(|at| now >= at) {
             self.ask_at = None;
@@ -353,6 +411,7 @@ impl SpaceLink {
                 self.ask(key);
             }
         }
+        self.relay.wake(now);
         if self.stirred && now >= self.root_at + limits::ROOT_EVERY {
             self.root_due = true;
         }
@@ -377,8 +436,9 @@ impl SpaceLink {
         self.root_at = now;
     }
 
-    fn is_waiting_for_peer(&self) -> bool {
-        self.walking.is_some() || !self.open_wants.is_empty()
+    pub(super) fn is_waiting_for_peer(&self) -> bool {
+        // What is still to be asked for is not waited for.
+        self.walking.is_some() || self.open_wants.len() > self.wants.len()
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -386,7 +446,11 @@ impl SpaceLink {
             .is_waiting_for_peer()
             .then(|| self.progress + limits::STALL_TIMEOUT);
         let root = (self.stirred && !self.root_due).then(|| self.root_at + limits::ROOT_EVERY);
-        [self.ask_at, stall, root].into_iter().flatten().min()
+        let relay = self.relay.poll_timeout();
+        [self.ask_at, stall, root, relay]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) const fn is_unsaved(&self) -> bool {

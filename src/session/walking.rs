@@ -23,6 +23,9 @@ impl Session {
             return Ok(false);
         };
         let message = if !link.wants.is_empty() {
+            if !link.is_waiting_for_peer() {
+                link.progress = now;
+            }
             Some(Message::Want(next_want(link, inventory)?))
         } else if link.start_walk && (link.walks_done == 0 || link.is_between_walks()) {
             link.start_walk = false;

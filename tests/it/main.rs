@@ -8,6 +8,8 @@
 
 #[cfg(feature = "websocket")]
 mod bad_input;
+#[cfg(feature = "sim")]
+mod flow;
 #[cfg(all(feature = "sim", feature = "redb"))]
 mod fuzz_corpus;
 mod guarantees;
@@ -21,5 +23,7 @@ mod seeds;
 #[cfg(feature = "sim")]
 mod simulation;
 mod tidy;
+#[cfg(feature = "sim")]
+mod topologies;
 #[cfg(feature = "websocket")]
 mod traces;

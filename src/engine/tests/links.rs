@@ -44,6 +44,23 @@ fn a_change_goes_to_everybody_but_the_one_it_came_from() {
 }
 
 #[test]
+fn a_burst_of_edits_travels_in_one_frame() {
+    let mut net = Net::of(2);
+    net.join(0, 1);
+    net.run();
+    let frames = |net: &Net| {
+        let filled = |it: &&(usize, usize, Seen)| matches!(it.2, Seen::Changes(1..));
+        net.seen.iter().filter(filled).count()
+    };
+    for value in 0..200 {
+        net.edit(0, value);
+    }
+    net.run();
+    assert_eq!((net.changes(0, 1), frames(&net)), (200, 1));
+    assert_eq!(net.hosts[1].heads(), net.hosts[0].heads());
+}
+
+#[test]
 fn of_two_links_between_two_stores_both_sides_keep_the_same_one() {
     let mut net = Net::of(2);
     let one = net.join(0, 1);

@@ -1,6 +1,8 @@
 //! Sessions against peers that keep the rules, and peers that break one.
 
+mod lies;
 mod opening;
+mod relay;
 mod timers;
 mod violations;
 
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Closed, Config, Delivery, Gate, Input, Output, Session, inspect};
+use super::{Closed, Config, Delivery, Gate, Input, Output, Session, Taken, inspect};
 use crate::access::{Admission, Identity, Policy, Role, Spaces};
 use crate::entropy::Entropy;
 use crate::error::Result;
@@ -34,9 +36,9 @@ struct Nothing {
 }
 
 impl Gate for Nothing {
-    fn deliver(&mut self, delivery: Delivery) -> Result<bool> {
+    fn deliver(&mut self, delivery: Delivery) -> Result<Taken> {
         self.delivered += delivery.changes.len();
-        Ok(false)
+        Ok(Taken::default())
     }
 
     fn cursor(&self, _: StoreId, _: SpaceId) -> Result<Option<Cursor>> {

@@ -5,10 +5,21 @@
 mod causal;
 mod causal_tests;
 mod cluster;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod cycle;
 mod descriptors;
 mod disk;
+#[cfg(target_os = "linux")]
+mod flow;
 mod parties;
 mod proxy;
 mod proxy_tests;
+#[cfg(target_os = "linux")]
+#[path = "../../it/bad_input/stranger.rs"]
+#[expect(
+    dead_code,
+    reason = "other tests of the same strangers need more of them"
+)]
+mod stranger;
 mod wire;

@@ -1,6 +1,7 @@
 //! Bad input from peers over real sockets: each kind gets its error or its place in the
 //! quarantine, and two honest devices on the same hub notice nothing.
 
+mod lies;
 mod stranger;
 
 use std::time::Duration;

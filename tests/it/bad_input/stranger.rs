@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use syncline::access::{Identity, Role, Transcript};
 use syncline::id::{CorrelationId, Lsn, SpaceId, StoreId};
-use syncline::reconcile::Summary;
+use syncline::reconcile::{RangeKind, Summary, Upper, WalkCollection, WalkRange};
 use syncline::transport::websocket::WebSocketConnector;
 use syncline::transport::{Connector as _, FrameSink, FrameSource};
 use syncline::wire::{
-    self, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, Wanted,
+    self, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, Walk, Wanted,
 };
 use syncline::{RecordId, limits};
 use tokio::time::timeout;
@@ -20,25 +20,37 @@ pub(super) struct Stranger {
     sink: Box<dyn FrameSink>,
     identity: Identity,
     store: StoreId,
+    /// What it grants at the start, of each class.
+    pub(super) credit: u64,
 }
 
 impl Stranger {
     /// Opens a link and says nothing.
-    pub(super) async fn dial(address: &str, number: u8) -> Self {
+    pub(super) async fn dial(address: &str, number: u32) -> Self {
+        let mut store = [7; 16];
+        store[..4].copy_from_slice(&number.to_be_bytes());
+        let mut secret = [7; 32];
+        secret[..4].copy_from_slice(&number.to_be_bytes());
         let link = WebSocketConnector::default().connect(address).await;
         let (mut source, sink) = link.expect("a link").split();
         source.trust();
         Self {
             source,
             sink,
-            identity: Identity::from_bytes(&[number; 32]),
-            store: StoreId::from_bytes([number; 16]),
+            identity: Identity::from_bytes(&secret),
+            store: StoreId::from_bytes(store),
+            credit: 1 << 20,
         }
     }
 
     /// Opens a link and proves who it is.
-    pub(super) async fn introduced(address: &str, number: u8) -> Self {
-        let mut stranger = Self::dial(address, number).await;
+    pub(super) async fn introduced(address: &str, number: u32) -> Self {
+        Self::dial(address, number).await.introduces_itself().await
+    }
+
+    /// Proves who it is.
+    pub(super) async fn introduces_itself(self) -> Self {
+        let mut stranger = self;
         let hello = stranger.hello();
         stranger.send_bytes(&hello).await;
         let theirs = stranger
@@ -62,8 +74,8 @@ impl Stranger {
             store: self.store,
             nonce: [9; 32],
             frame_bytes_max: u32::try_from(limits::FRAME_BYTES_MAX).expect("fits"),
-            credit_live: 1 << 20,
-            credit_bulk: 1 << 20,
+            credit_live: self.credit,
+            credit_bulk: self.credit,
             agent: "stranger".to_owned(),
         };
         wire::encode(CorrelationId(1), &Message::Hello(hello))
@@ -91,6 +103,32 @@ impl Stranger {
             resume: false,
         };
         self.send(&Message::Open(open)).await;
+    }
+
+    /// Says that it has nothing of the collection, so that all of it is sent.
+    pub(super) async fn lacks_all(&mut self, space: SpaceId, collection: &str) {
+        let nothing = WalkRange {
+            upper: Upper::End,
+            kind: RangeKind::Items(Vec::new()),
+        };
+        let collection = WalkCollection {
+            collection: collection.parse().expect("a name"),
+            ranges: vec![nothing],
+        };
+        let walk = Walk {
+            space,
+            id: 1,
+            round: 0,
+            collections: vec![collection],
+        };
+        self.send(&Message::Walk(walk)).await;
+    }
+
+    /// What the other side says next; `None` when the link has ended.
+    pub(super) async fn hear(&mut self) -> Option<Message> {
+        let frame = self.source.recv().await.ok()??;
+        let frame = wire::decode(&frame, limits::FRAME_BYTES_MAX).expect("a frame");
+        Some(frame.message)
     }
 
     /// Pushes changes of one record.
