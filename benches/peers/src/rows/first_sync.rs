@@ -1,0 +1,90 @@
+//! P1, a new device gets all records of another; P12, a bulk import.
+
+use super::Plan;
+use super::stores::Pair;
+use crate::floor::{self, RedbAlone};
+use crate::measure::figure;
+use crate::ours::IMPORT_GROUP;
+use crate::report::{Report, Row};
+
+/// Bytes of the first change of a small record, as it is stored.
+const CHANGE_BYTES: usize = 278;
+
+/// Records that are taken apart for the size of all changes.
+const SAMPLED: usize = 10_000;
+
+/// Rate and bytes of the first sync.
+pub(super) async fn measure(
+    _plan: &Plan<'_>,
+    report: &mut Report,
+    pair: &Pair,
+) -> anyhow::Result<()> {
+    let records = pair.records;
+    let alone = redb_micros(pair)? / 1e6;
+    let rate = figure(records) / pair.sync_seconds;
+    let row = Row::new(
+        "P1",
+        format!("first sync of {records} records, durable on both sides"),
+        "records/s",
+    );
+    report.row(
+        row.ours(rate)
+            .floor("redb alone", 1.0 / alone)
+            .over_floor()
+            .target("", None),
+    );
+    if records <= SAMPLED {
+        let mut all = Vec::new();
+        for number in 0..records {
+            all.extend(pair.a.changes(number).await?.concat());
+        }
+        let floor = floor::zstd_bytes(&all)? / figure(records);
+        let row = Row::new(
+            "P1",
+            format!("the same, all frames both ways, {records} records"),
+            "bytes/record",
+        );
+        report.row(
+            row.ours(pair.sync_bytes / figure(records))
+                .floor("zstd of all changes", floor)
+                .over_floor()
+                .ratio_at_most("≤ 1.1 × zstd", 1.1),
+        );
+    }
+    Ok(())
+}
+
+/// Microseconds a record that redb alone takes for the same rows.
+fn redb_micros(pair: &Pair) -> anyhow::Result<f64> {
+    let path = pair.folder.join("redb-alone");
+    let alone = RedbAlone::create(&path)?;
+    let commits = pair.records.div_ceil(IMPORT_GROUP);
+    let micros: f64 = alone
+        .commits(commits, IMPORT_GROUP, CHANGE_BYTES)?
+        .iter()
+        .sum();
+    drop(alone);
+    std::fs::remove_file(path)?;
+    Ok(micros / figure(commits * IMPORT_GROUP))
+}
+
+/// The import that filled the pair's first device.
+pub(super) fn import(plan: &Plan<'_>, report: &mut Report, pair: &Pair) -> anyhow::Result<()> {
+    if pair.records != plan.count(100_000, 100_000) {
+        return Ok(());
+    }
+    let encoding = floor::automerge_encoding(20_000)?;
+    let alone = redb_micros(pair)?;
+    let row = Row::new(
+        "P12",
+        format!("import of {} JSON records, 1,000 a commit", pair.records),
+        "µs/record",
+    );
+    report.row(
+        row.ours(pair.import_seconds * 1e6 / figure(pair.records))
+            .floor("Automerge encoding + redb alone", encoding + alone)
+            .over_floor()
+            .ratio_at_most("≤ 2 × floor", 2.0),
+    );
+    Ok(())
+}

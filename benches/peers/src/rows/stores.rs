@@ -1,0 +1,125 @@
+//! Pairs of devices with the same collection, built once for each size and measured in many ways.
+
+use std::path::PathBuf;
+
+use super::{Plan, first_sync, hub_memory, reads, reconnect};
+use crate::curve::{Curve, Line};
+use crate::measure::{Watch, figure};
+use crate::ours::{self, Device};
+use crate::report::Report;
+
+/// Two devices with the same records, and what it took to get there.
+pub(super) struct Pair {
+    /// Number of records.
+    pub records: usize,
+    /// The folder of the stores, `a` and `b`.
+    pub folder: PathBuf,
+    /// Imported all records; listens.
+    pub a: Device,
+    /// Got all of them from `a`.
+    pub b: Device,
+    /// Where `a` listens.
+    pub address: String,
+    /// Seconds of the import.
+    pub import_seconds: f64,
+    /// Seconds of the first sync.
+    pub sync_seconds: f64,
+    /// Bytes of frames that `b` received and sent during it.
+    pub sync_bytes: f64,
+}
+
+/// What is drawn over the number of records.
+#[derive(Default)]
+pub(super) struct Curves {
+    /// Seconds of a first sync.
+    pub sync: Vec<(f64, f64)>,
+    /// Milliseconds of a reconnect with 10 changed records.
+    pub reconnect: Vec<(f64, f64)>,
+    /// Milliseconds of opening a store.
+    pub open: Vec<(f64, f64)>,
+    /// Microseconds of one read.
+    pub read: Vec<(f64, f64)>,
+}
+
+const ROWS: [&str; 8] = ["P1", "P2", "P3", "P4", "P8", "P9", "P11", "P12"];
+
+pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
+    if !plan.wants_any(&ROWS) {
+        return Ok(());
+    }
+    let mut curves = Curves::default();
+    for records in plan.sizes() {
+        let pair = build(plan, records).await?;
+        curves.sync.push((figure(records), pair.sync_seconds));
+        if plan.args.wants("P1") {
+            first_sync::measure(plan, report, &pair).await?;
+        }
+        if plan.args.wants("P12") {
+            first_sync::import(plan, report, &pair)?;
+        }
+        reconnect::measure(plan, report, &mut curves, &pair).await?;
+        if plan.args.wants("P9") {
+            reads::measure(plan, report, &mut curves, &pair).await?;
+        }
+        if plan.args.wants("P8") && records >= 100_000 {
+            hub_memory::measure(plan, report, &pair).await?;
+        }
+        let Pair { a, b, folder, .. } = pair;
+        a.node.shutdown().await?;
+        b.node.shutdown().await?;
+        if plan.args.wants("P4") {
+            reconnect::repair(report, (&folder, records)).await?;
+        }
+        if plan.args.wants("P11") {
+            reads::open(report, &mut curves, (&folder, records)).await?;
+        }
+        std::fs::remove_dir_all(&folder)?;
+    }
+    draw(report, curves);
+    Ok(())
+}
+
+/// Imports into one device and syncs to another.
+async fn build(plan: &Plan<'_>, records: usize) -> anyhow::Result<Pair> {
+    let folder = plan.folder(&format!("pair-{records}"))?;
+    let a = Device::open(&folder.join("a")).await?;
+    let b = Device::open(&folder.join("b")).await?;
+    let watch = Watch::start();
+    a.fill(0..records).await?;
+    let import_seconds = watch.seconds();
+    let address = a.node.listen("127.0.0.1:0").await?;
+    let sync = ours::exchange(&a, &b, &address).await?;
+    Ok(Pair {
+        records,
+        folder,
+        a,
+        b,
+        address,
+        import_seconds,
+        sync_seconds: sync.millis / 1e3,
+        sync_bytes: sync.bytes,
+    })
+}
+
+fn draw(report: &mut Report, curves: Curves) {
+    let titles = [
+        ("First sync", "s", curves.sync),
+        ("Reconnect, 10 changed", "ms", curves.reconnect),
+        ("Open a store", "ms", curves.open),
+        ("Read one record", "µs", curves.read),
+    ];
+    for (title, unit, points) in titles {
+        if points.len() < 2 {
+            continue;
+        }
+        let lines = vec![Line {
+            name: "syncline",
+            points,
+        }];
+        report.curves.push(Curve {
+            title: title.to_owned(),
+            unit,
+            lines,
+        });
+    }
+}
