@@ -67,7 +67,7 @@ const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 70.0;
 const TOP: f64 = 40.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 40.0;
 const BOTTOM: f64 = 100.0;
 const COLOURS: [&str; 4] = ["#1f6fb4", "#d1495b", "#3d9a50", "#8a6bbf"];
 
@@ -198,7 +198,7 @@ fn draw_line(
 fn power(log: f64) -> String {
     let value = 10_f64.powf(log);
     if value >= 1.0 {
-        crate::report::show(value.round())
+        crate::report::thousands(value)
     } else {
         format!("{value}")
     }

@@ -14,6 +14,7 @@ mod floor;
 mod hub;
 mod measure;
 mod ours;
+mod peers;
 mod report;
 mod rows;
 mod workload;

@@ -242,7 +242,8 @@ pub(crate) fn show(value: f64) -> String {
     }
 }
 
-fn thousands(value: f64) -> String {
+/// A whole number with its thousands apart.
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut shown = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -8,6 +8,7 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use syncline::RecordId;
+use syncline::entropy::Entropy;
 
 /// The small record: 8 fields, about 300 bytes.
 pub(crate) fn small(number: usize) -> Json {
@@ -92,28 +93,38 @@ impl Typing {
         })
     }
 
-    /// Mostly typing on, now and then a step back or a deletion, as people do.
+    /// Mostly typing on, now and then a step elsewhere or a deletion, as people do.
     fn made_up(count: usize) -> Self {
+        let mut chance = Entropy::from_number(1);
         let mut patches = Vec::with_capacity(count);
-        let (mut length, mut at) = (0_usize, 0_usize);
-        for number in 0..count {
-            if number % 97 == 96 {
-                at = length * (number % 7) / 7;
+        let (mut length, mut at) = (0_u64, 0_u64);
+        for _ in 0..count {
+            if chance.below(100) == 0 {
+                at = chance.below(length + 1);
             }
-            if number % 11 == 10 && at > 0 {
+            let (delete, insert) = if at > 0 && chance.below(6) == 0 {
                 at -= 1;
                 length -= 1;
-                patches.push((at, 1, String::new()));
+                (1, String::new())
             } else {
-                let letter = char::from(b'a' + u8::try_from(number % 26).unwrap_or(0));
-                patches.push((at, 0, letter.to_string()));
-                at += 1;
                 length += 1;
-            }
+                let letter = LETTERS.chars().cycle().nth(draw(&mut chance));
+                (0, letter.into_iter().collect())
+            };
+            patches.push((usize::try_from(at).unwrap_or(0), delete, insert));
+            at += u64::from(delete == 0);
         }
         Self {
             patches,
             source: "a made up text",
         }
     }
+}
+
+/// Letters about as often as in English.
+const LETTERS: &str = "      eeeeeeettttttaaaaaooooiiiinnnnsssshhhrrrddlllcuummwwffgyypbvk.,";
+
+fn draw(chance: &mut Entropy) -> usize {
+    let letters = u64::try_from(LETTERS.len()).unwrap_or(1);
+    usize::try_from(chance.below(letters)).unwrap_or(0)
 }

@@ -4,6 +4,7 @@ mod crowd;
 mod first_sync;
 mod hub_memory;
 mod live;
+mod peers;
 mod reads;
 mod reconnect;
 mod size;
@@ -39,6 +40,13 @@ impl Plan<'_> {
         if self.args.full {
             sizes.push(1_000_000);
         }
+        sizes
+    }
+
+    /// Sizes of a peer's collections: what it does in seconds, and what a full run adds.
+    fn peer_sizes(&self, quick: &[usize], full: usize) -> Vec<usize> {
+        let mut sizes = quick.to_vec();
+        sizes.extend(self.args.full.then_some(full));
         sizes
     }
 

@@ -7,11 +7,12 @@ use syncline::replica::begin_new_life;
 use syncline::store::{RedbOptions, RedbStore};
 
 use super::Plan;
+use super::peers::Peers;
 use super::stores::{Curves, Pair};
 use crate::floor;
 use crate::measure::figure;
 use crate::ours::{self, Device, Exchange};
-use crate::report::{Report, Row};
+use crate::report::{Report, Row, SUBDUCTION_MEMORY};
 use crate::workload::spread;
 
 /// Records that are changed while the devices are apart.
@@ -20,7 +21,7 @@ const CHANGED: usize = 10;
 pub(super) async fn measure(
     plan: &Plan<'_>,
     report: &mut Report,
-    curves: &mut Curves,
+    (peers, curves): (&Peers, &mut Curves),
     pair: &Pair,
 ) -> anyhow::Result<()> {
     let Pair {
@@ -34,32 +35,50 @@ pub(super) async fn measure(
         a.edit(spread(CHANGED, *records), 11).await?;
         let met = ours::exchange(a, b, address).await?;
         curves.reconnect.push((figure(*records), met.millis));
-        changed_rows(report, *records, &met);
+        changed_rows(report, peers, *records, &met);
     }
     if plan.args.wants("P3") {
-        unchanged_rows(report, *records, &ours::exchange(a, b, address).await?);
+        let met = ours::exchange(a, b, address).await?;
+        unchanged_rows(report, peers, *records, &met);
     }
     Ok(())
 }
 
-fn changed_rows(report: &mut Report, records: usize, met: &Exchange) {
+fn changed_rows(report: &mut Report, peers: &Peers, records: usize, met: &Exchange) {
     let work = format!("reconnect, {CHANGED} of {records} changed");
-    let row = Row::new("P2", format!("{work}: time"), "ms");
-    report.row(row.ours(met.millis).target("flat in n", None));
-    let row = Row::new("P2", format!("{work}: all frames both ways"), "bytes");
-    report.row(row.ours(met.bytes).at_most("≤ 4 KB", 4_000.0));
-    let row = Row::new("P2", format!("{work}: frames both ways"), "messages");
-    report.row(row.ours(met.messages).at_most("≤ 6", 6.0));
+    let row = Row::new("P2", format!("{work}: time"), "ms").ours(met.millis);
+    let row = peers.fill(row, records, |it| Some(it.changed?.millis));
+    let memory = peers
+        .of(SUBDUCTION_MEMORY, records)
+        .and_then(|it| it.changed);
+    let times = memory.map(|it| it.millis / met.millis);
+    report.row(match times {
+        Some(times) if records >= 100_000 => row
+            .ratio("times as fast as subduction in memory", times)
+            .ratio_at_least("≥ 100 × subduction at 100,000, flat in n", 100.0),
+        Some(times) => row
+            .ratio("times as fast as subduction in memory", times)
+            .target("≥ 100 × subduction at 100,000, flat in n", None),
+        None => row.target("≥ 100 × subduction at 100,000, flat in n", None),
+    });
+    let row = Row::new("P2", format!("{work}: all frames both ways"), "bytes").ours(met.bytes);
+    let row = peers.fill(row, records, |it| Some(it.changed?.bytes));
+    report.row(row.at_most("≤ 4 KB", 4_000.0));
+    let row = Row::new("P2", format!("{work}: frames both ways"), "messages").ours(met.messages);
+    let row = peers.fill(row, records, |it| Some(it.changed?.messages));
+    report.row(row.at_most("≤ 6", 6.0));
 }
 
-fn unchanged_rows(report: &mut Report, records: usize, met: &Exchange) {
+fn unchanged_rows(report: &mut Report, peers: &Peers, records: usize, met: &Exchange) {
     let work = format!("reconnect, nothing of {records} changed");
-    let row = Row::new("P3", format!("{work}: all frames both ways"), "bytes");
-    report.row(row.ours(met.bytes).at_most("≤ 400", 400.0));
-    let row = Row::new("P3", format!("{work}: frames both ways"), "messages");
-    report.row(row.ours(met.messages).at_most("2: one round trip", 2.0));
-    let row = Row::new("P3", format!("{work}: time"), "ms");
-    report.row(row.ours(met.millis));
+    let row = Row::new("P3", format!("{work}: all frames both ways"), "bytes").ours(met.bytes);
+    let row = peers.fill(row, records, |it| Some(it.unchanged?.bytes));
+    report.row(row.at_most("≤ 400", 400.0));
+    let row = Row::new("P3", format!("{work}: frames both ways"), "messages").ours(met.messages);
+    let row = peers.fill(row, records, |it| Some(it.unchanged?.messages));
+    report.row(row.at_most("2: one round trip", 2.0));
+    let row = Row::new("P3", format!("{work}: time"), "ms").ours(met.millis);
+    report.row(peers.fill(row, records, |it| Some(it.unchanged?.millis)));
 }
 
 /// Gives one of the two stores a new life, so that nobody has a cursor into it, and lets them find

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::peers::Peers;
 use super::{Plan, first_sync, hub_memory, reads, reconnect};
 use crate::curve::{Curve, Line};
 use crate::measure::{Watch, figure};
 use crate::ours::{self, Device};
-use crate::report::Report;
+use crate::peers::Figures;
+use crate::report::{Report, SAMOD, SUBDUCTION, SUBDUCTION_MEMORY};
 
 /// Two devices with the same records, and what it took to get there.
 pub(super) struct Pair {
@@ -47,17 +49,18 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
     if !plan.wants_any(&ROWS) {
         return Ok(());
     }
+    let peers = Peers::measure(plan).await;
     let mut curves = Curves::default();
     for records in plan.sizes() {
         let pair = build(plan, records).await?;
         curves.sync.push((figure(records), pair.sync_seconds));
         if plan.args.wants("P1") {
-            first_sync::measure(plan, report, &pair).await?;
+            first_sync::measure(report, &peers, &pair).await?;
         }
         if plan.args.wants("P12") {
             first_sync::import(plan, report, &pair)?;
         }
-        reconnect::measure(plan, report, &mut curves, &pair).await?;
+        reconnect::measure(plan, report, (&peers, &mut curves), &pair).await?;
         if plan.args.wants("P9") {
             reads::measure(plan, report, &mut curves, &pair).await?;
         }
@@ -75,7 +78,7 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
         }
         std::fs::remove_dir_all(&folder)?;
     }
-    draw(report, curves);
+    draw(report, &peers, curves);
     Ok(())
 }
 
@@ -101,25 +104,34 @@ async fn build(plan: &Plan<'_>, records: usize) -> anyhow::Result<Pair> {
     })
 }
 
-fn draw(report: &mut Report, curves: Curves) {
-    let titles = [
-        ("First sync", "s", curves.sync),
-        ("Reconnect, 10 changed", "ms", curves.reconnect),
-        ("Open a store", "ms", curves.open),
-        ("Read one record", "µs", curves.read),
+fn draw(report: &mut Report, peers: &Peers, curves: Curves) {
+    let first = |it: &Figures| Some(it.first.millis / 1e3);
+    let changed = |it: &Figures| it.changed.map(|it| it.millis);
+    let others = |pick: &dyn Fn(&Figures) -> Option<f64>| {
+        [SUBDUCTION, SUBDUCTION_MEMORY, SAMOD].map(|it| (it, peers.curve(it, pick)))
+    };
+    let none = || [SUBDUCTION, SUBDUCTION_MEMORY, SAMOD].map(|it| (it, Vec::new()));
+    let figures = [
+        ("First sync", "s", curves.sync, others(&first)),
+        (
+            "Reconnect, 10 changed",
+            "ms",
+            curves.reconnect,
+            others(&changed),
+        ),
+        ("Open a store", "ms", curves.open, none()),
+        ("Read one record", "µs", curves.read, none()),
     ];
-    for (title, unit, points) in titles {
-        if points.len() < 2 {
+    for (title, unit, ours, others) in figures {
+        if ours.len() < 2 {
             continue;
         }
-        let lines = vec![Line {
-            name: "syncline",
-            points,
-        }];
+        let lines = [("syncline", ours)].into_iter().chain(others);
+        let lines = lines.filter(|(_, points)| points.len() > 1);
         report.curves.push(Curve {
             title: title.to_owned(),
             unit,
-            lines,
+            lines: lines.map(|(name, points)| Line { name, points }).collect(),
         });
     }
 }
