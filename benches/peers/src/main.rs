@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Everything that is compared is measured here, in this run: stores lie in temporary files on a real
-//! disk, links are WebSockets on this machine, bytes are those of whole frames. A peer that takes
+//! disk, links are real sockets on this machine, bytes are those of whole frames. A peer that takes
 //! minutes is measured with fewer records, and its figure says with how many.
 
 mod args;
@@ -47,6 +47,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let curves = args.curves.as_deref().map(report::create).transpose()?;
     let mut report = Report::default();
     runtime.block_on(rows::measure(args, &mut report))?;
+    report.sort();
     report.print();
     if let Some(file) = json {
         report.write_json(file)?;

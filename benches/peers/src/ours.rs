@@ -18,7 +18,7 @@ use crate::workload;
 pub(crate) const IMPORT_GROUP: usize = 1_000;
 
 /// After this long, something hangs.
-const PATIENCE: Duration = Duration::from_secs(1_800);
+const PATIENCE: Duration = Duration::from_mins(30);
 
 /// A node and its collection of small records.
 #[derive(Clone)]

@@ -192,6 +192,12 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Puts the rows into the order of their numbers; those of one stay as they came.
+    pub(crate) fn sort(&mut self) {
+        let number = |it: &Row| it.id.trim_start_matches('P').parse().unwrap_or(u8::MAX);
+        self.rows.sort_by_key(number);
+    }
+
     /// Prints the table.
     #[expect(clippy::print_stdout, reason = "it is what the program is for")]
     pub(crate) fn print(&self) {
@@ -233,7 +239,7 @@ pub(crate) fn say(line: &str) {
 /// Three digits, or all before the point.
 pub(crate) fn show(value: f64) -> String {
     match value {
-        it if it == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         it if it >= 1e5 => thousands(it),
         it if it >= 100.0 => format!("{it:.0}"),
         it if it >= 10.0 => format!("{it:.1}"),

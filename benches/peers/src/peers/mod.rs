@@ -1,4 +1,4 @@
-//! The peers, each driven through its public API over WebSockets on this machine.
+//! The peers, each driven through its public API over real sockets on this machine.
 
 pub(crate) mod samod;
 pub(crate) mod subduction;

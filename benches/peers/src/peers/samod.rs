@@ -27,7 +27,7 @@ use crate::workload::{self, spread};
 const CHANGED: usize = 10;
 
 /// After this long, something hangs.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// One repository that takes links, on samod's own file storage.
 pub(crate) struct Replica {

@@ -49,7 +49,7 @@ const TOGETHER: usize = 512;
 const CHANGED: usize = 10;
 
 /// After this long, something hangs.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 type Socket = WebSocket<TokioAdapter<TcpStream>, Sendable>;
 
@@ -305,7 +305,7 @@ pub(crate) async fn link<S: Disk>(from: &Replica<S>, to: &Replica<S>) -> anyhow:
         target,
         None,
         now,
-        Duration::from_secs(60),
+        Duration::from_mins(1),
     );
     let (dialled, accepted) = tokio::join!(initiate, respond);
     let (dialled, near) = dialled.map_err(|error| anyhow!("{error}"))?;
@@ -402,6 +402,14 @@ pub(crate) async fn collection<S: Disk>(
 ) -> anyhow::Result<Figures> {
     a.fill(records).await?;
     let first = meet(a, b, b.until_has(records)).await?;
+    for number in 0..records {
+        let heads = b.core.get_heads(tree(number)).await;
+        let heads = heads.map_err(|error| anyhow!("{error}"))?;
+        ensure!(
+            heads.is_some_and(|it| !it.is_empty()),
+            "a record did not arrive"
+        );
+    }
     let mut heads = Vec::with_capacity(CHANGED);
     for number in spread(CHANGED, records) {
         heads.push((number, a.edit(number, 11).await?));

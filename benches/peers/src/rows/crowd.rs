@@ -19,7 +19,7 @@ use crate::workload;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let clients = plan.count(200, 1_000);
+    let clients = plan.count(1_000, 1_000);
     let rounds = plan.count(5, 30);
     let hub = Hub::start(&plan.folder("crowd")?.join("hub")).await?;
     let start = hub.resident_bytes()? / 1e6;

@@ -1,16 +1,14 @@
 //! P1, a new device gets all records of another; P12, a bulk import.
 
-use super::Plan;
 use super::peers::Peers;
 use super::stores::Pair;
-use crate::floor::{self, RedbAlone};
+use crate::floor;
 use crate::measure::figure;
-use crate::ours::IMPORT_GROUP;
 use crate::peers::Figures;
 use crate::report::{Report, Row, SAMOD, SUBDUCTION_MEMORY};
 
-/// Bytes of the first change of a small record, as it is stored.
-const CHANGE_BYTES: usize = 278;
+/// Records of the bulk import.
+const IMPORTED: usize = 100_000;
 
 /// Records that are taken apart for the size of all changes.
 const SAMPLED: usize = 10_000;
@@ -20,7 +18,7 @@ pub(super) async fn measure(report: &mut Report, peers: &Peers, pair: &Pair) -> 
     let records = pair.records;
     let rate = figure(records) / pair.sync_seconds;
     let rate_of = |it: &Figures| figure(it.records) / (it.first.millis / 1e3);
-    let alone = 1e6 / redb_micros(pair)?;
+    let alone = 1e6 / pair.redb_micros;
     let row = Row::new(
         "P1",
         format!("first sync of {records} records, durable on both sides"),
@@ -76,27 +74,12 @@ pub(super) async fn measure(report: &mut Report, peers: &Peers, pair: &Pair) -> 
     Ok(())
 }
 
-/// Microseconds a record that redb alone takes for the same rows.
-fn redb_micros(pair: &Pair) -> anyhow::Result<f64> {
-    let path = pair.folder.join("redb-alone");
-    let alone = RedbAlone::create(&path)?;
-    let commits = pair.records.div_ceil(IMPORT_GROUP);
-    let micros: f64 = alone
-        .commits(commits, IMPORT_GROUP, CHANGE_BYTES)?
-        .iter()
-        .sum();
-    drop(alone);
-    std::fs::remove_file(path)?;
-    Ok(micros / figure(commits * IMPORT_GROUP))
-}
-
 /// The import that filled the pair's first device.
-pub(super) fn import(plan: &Plan<'_>, report: &mut Report, pair: &Pair) -> anyhow::Result<()> {
-    if pair.records != plan.count(100_000, 100_000) {
+pub(super) fn import(report: &mut Report, pair: &Pair) -> anyhow::Result<()> {
+    if pair.records != IMPORTED {
         return Ok(());
     }
     let encoding = floor::automerge_encoding(20_000)?;
-    let alone = redb_micros(pair)?;
     let row = Row::new(
         "P12",
         format!("import of {} JSON records, 1,000 a commit", pair.records),
@@ -104,7 +87,10 @@ pub(super) fn import(plan: &Plan<'_>, report: &mut Report, pair: &Pair) -> anyho
     );
     report.row(
         row.ours(pair.import_seconds * 1e6 / figure(pair.records))
-            .floor("Automerge encoding + redb alone", encoding + alone)
+            .floor(
+                "Automerge encoding + redb alone",
+                encoding + pair.redb_micros,
+            )
             .over_floor()
             .ratio_at_most("≤ 2 × floor", 2.0),
     );

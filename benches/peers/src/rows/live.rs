@@ -253,11 +253,14 @@ fn redb_micros(
 ) -> anyhow::Result<f64> {
     let path = plan.folder(name)?.join("redb-alone");
     let alone = RedbAlone::create(&path)?;
-    let mut micros = 0.0;
-    for commit in 0..edits {
-        let first = u64::try_from(commit * writers)?;
-        micros += alone.commit(0..writers, first, EDIT_BYTES)?;
-    }
+    let micros = floor::apart(|| {
+        let mut micros = 0.0;
+        for commit in 0..edits {
+            let first = u64::try_from(commit * writers)?;
+            micros += alone.commit(0..writers, first, EDIT_BYTES)?;
+        }
+        Ok(micros)
+    })?;
     drop(alone);
     std::fs::remove_file(path)?;
     Ok(micros)

@@ -18,6 +18,10 @@ use anyhow::Context as _;
 use crate::args::Args;
 use crate::report::{Report, Row, say};
 
+/// Said where a target is judged at a size below the one it speaks of.
+const AT_THIS_SIZE: &str = "Judged at this size. The target speaks of 1,000,000 records, which a \
+                            full run measures.";
+
 /// What is measured, and where.
 pub(super) struct Plan<'a> {
     args: &'a Args,

@@ -18,7 +18,7 @@ impl Peers {
         if !plan.wants_any(&["P1", "P2", "P3"]) {
             return peers;
         }
-        for records in plan.peer_sizes(&[1_000, 10_000], 100_000) {
+        for records in [1_000, 10_000, 100_000] {
             let a = subduction::Replica::in_memory(1);
             let b = subduction::Replica::in_memory(2);
             let figures = subduction::collection(&a, &b, records).await;

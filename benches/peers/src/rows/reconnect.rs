@@ -129,7 +129,11 @@ fn repair_rows(
         format!("{work}: all frames both ways, less the zstd of the changes"),
         "bytes",
     );
-    report.row(row.ours(finding).at_most(target, bound));
+    report.row(
+        row.ours(finding)
+            .at_most(target, bound)
+            .note(super::AT_THIS_SIZE),
+    );
     let row = Row::new("P4", format!("{work}: frames both ways"), "messages");
     report.row(
         row.ours(met.messages)

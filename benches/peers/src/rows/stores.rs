@@ -1,12 +1,13 @@
 //! Pairs of devices with the same collection, built once for each size and measured in many ways.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::peers::Peers;
 use super::{Plan, first_sync, hub_memory, reads, reconnect};
 use crate::curve::{Curve, Line};
+use crate::floor::RedbAlone;
 use crate::measure::{Watch, figure};
-use crate::ours::{self, Device};
+use crate::ours::{self, Device, IMPORT_GROUP};
 use crate::peers::Figures;
 use crate::report::{Report, SAMOD, SUBDUCTION, SUBDUCTION_MEMORY};
 
@@ -24,6 +25,8 @@ pub(super) struct Pair {
     pub address: String,
     /// Seconds of the import.
     pub import_seconds: f64,
+    /// Microseconds a record that redb alone takes for the rows of the import.
+    pub redb_micros: f64,
     /// Seconds of the first sync.
     pub sync_seconds: f64,
     /// Bytes of frames that `b` received and sent during it.
@@ -43,6 +46,9 @@ pub(super) struct Curves {
     pub read: Vec<(f64, f64)>,
 }
 
+/// Bytes of the first change of a small record, as it is stored.
+const CHANGE_BYTES: usize = 278;
+
 const ROWS: [&str; 8] = ["P1", "P2", "P3", "P4", "P8", "P9", "P11", "P12"];
 
 pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
@@ -58,7 +64,7 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
             first_sync::measure(report, &peers, &pair).await?;
         }
         if plan.args.wants("P12") {
-            first_sync::import(plan, report, &pair)?;
+            first_sync::import(report, &pair)?;
         }
         reconnect::measure(plan, report, (&peers, &mut curves), &pair).await?;
         if plan.args.wants("P9") {
@@ -90,6 +96,7 @@ async fn build(plan: &Plan<'_>, records: usize) -> anyhow::Result<Pair> {
     let watch = Watch::start();
     a.fill(0..records).await?;
     let import_seconds = watch.seconds();
+    let redb_micros = redb_micros(&folder, records)?;
     let address = a.node.listen("127.0.0.1:0").await?;
     let sync = ours::exchange(&a, &b, &address).await?;
     Ok(Pair {
@@ -99,9 +106,21 @@ async fn build(plan: &Plan<'_>, records: usize) -> anyhow::Result<Pair> {
         b,
         address,
         import_seconds,
+        redb_micros,
         sync_seconds: sync.millis / 1e3,
         sync_bytes: sync.bytes,
     })
+}
+
+/// Microseconds a record that redb alone takes for the rows of an import.
+fn redb_micros(folder: &Path, records: usize) -> anyhow::Result<f64> {
+    let path = folder.join("redb-alone");
+    let alone = RedbAlone::create(&path)?;
+    let commits = records.div_ceil(IMPORT_GROUP);
+    let micros = alone.commits(commits, IMPORT_GROUP, CHANGE_BYTES)?;
+    drop(alone);
+    std::fs::remove_file(path)?;
+    Ok(micros.iter().sum::<f64>() / figure(commits * IMPORT_GROUP))
 }
 
 fn draw(report: &mut Report, peers: &Peers, curves: Curves) {
