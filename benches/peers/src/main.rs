@@ -45,7 +45,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     // What can't be written should be known before minutes of measuring.
     let json = args.json.as_deref().map(report::create).transpose()?;
     let curves = args.curves.as_deref().map(report::create).transpose()?;
-    let mut report = Report::default();
+    let mut report = Report::begin();
     runtime.block_on(rows::measure(args, &mut report))?;
     report.sort();
     report.print();

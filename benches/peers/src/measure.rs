@@ -81,3 +81,11 @@ pub(crate) fn resident_bytes(process: u32) -> anyhow::Result<f64> {
     let kilobytes = line.and_then(|it| it.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     Ok(figure(kilobytes.context("no resident size")?) * 1024.0)
 }
+
+/// Processes that wait for a processor, on average of the last minute, and the processors there
+/// are.
+pub(crate) fn load() -> Option<(f64, usize)> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let load = text.split_whitespace().next()?.parse().ok()?;
+    Some((load, std::thread::available_parallelism().ok()?.get()))
+}

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::curve::Curve;
+use crate::measure;
 
 /// The peers, in the order of their columns.
 const PEERS: [&str; 3] = [SUBDUCTION, SUBDUCTION_MEMORY, SAMOD];
@@ -180,11 +181,33 @@ impl Row {
 #[derive(Default, Serialize)]
 pub(crate) struct Report {
     rows: Vec<Row>,
+    /// What ran beside it, if anything did.
+    machine: String,
     /// Figures over the number of records.
     pub curves: Vec<Curve>,
 }
 
 impl Report {
+    /// A report that says how busy the machine is before anything is measured.
+    pub(crate) fn begin() -> Self {
+        let machine = match measure::load() {
+            Some((load, processors)) if load > 1.0 => format!(
+                "{processors} processors, load average {load:.1} before the run: others worked \
+                 too. Who waits for the disk then also waits some milliseconds for a processor, \
+                 redb alone as well: P5 and P6 with one writer say little. Bytes and messages are \
+                 exact."
+            ),
+            Some((load, processors)) => {
+                format!("{processors} processors, load average {load:.1} before the run.")
+            }
+            None => String::new(),
+        };
+        Self {
+            machine,
+            ..Self::default()
+        }
+    }
+
     /// Adds a row, and says that it is done.
     pub(crate) fn row(&mut self, row: Row) {
         let ours = row.ours.map_or_else(|| "–".to_owned(), show);
@@ -210,6 +233,7 @@ impl Report {
             println!("| {} |", row.cells(&mut notes).join(" | "));
         }
         println!();
+        println!("{}\n", self.machine);
         for (number, note) in notes.iter().enumerate() {
             println!("[{}] {note}", number + 1);
         }

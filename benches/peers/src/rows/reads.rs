@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use super::Plan;
 use super::stores::{Curves, Pair};
-use crate::floor::RedbAlone;
 use crate::measure::{Watch, figure, median};
-use crate::ours::{Device, IMPORT_GROUP};
+use crate::ours::Device;
 use crate::report::{Report, Row};
 use crate::workload::{id, spread};
 
@@ -14,7 +12,6 @@ use crate::workload::{id, spread};
 const READS: usize = 2_000;
 
 pub(super) async fn measure(
-    _plan: &Plan<'_>,
     report: &mut Report,
     curves: &mut Curves,
     pair: &Pair,
@@ -34,14 +31,9 @@ pub(super) async fn measure(
     let scan = figure(listed) / watch.seconds();
     anyhow::ensure!(listed == records, "{listed} of {records} records listed");
 
-    let path = pair.folder.join("redb-alone");
-    let alone = RedbAlone::create(&path)?;
-    alone.commits(records.div_ceil(IMPORT_GROUP), IMPORT_GROUP, 0)?;
-    let floor = spread(READS, records).map(|it| alone.read(it));
+    let floor = spread(READS, records).map(|it| pair.alone.read(it));
     let floor = median(&floor.collect::<anyhow::Result<Vec<_>>>()?);
-    let floor_scan = alone.scan()?;
-    drop(alone);
-    std::fs::remove_file(path)?;
+    let floor_scan = pair.alone.scan()?;
 
     let row = Row::new(
         "P9",

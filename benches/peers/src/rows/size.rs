@@ -10,7 +10,7 @@ use crate::workload;
 const EDITS: usize = 10;
 
 pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
-    let records = plan.count(5_000, 100_000);
+    let records = plan.count(2_000, 100_000);
     let store = plan.folder("size")?.join("a");
     let device = Device::open(&store).await?;
     device.fill(0..records).await?;

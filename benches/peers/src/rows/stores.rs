@@ -25,7 +25,9 @@ pub(super) struct Pair {
     pub address: String,
     /// Seconds of the import.
     pub import_seconds: f64,
-    /// Microseconds a record that redb alone takes for the rows of the import.
+    /// redb alone, with rows of the same sizes.
+    pub alone: RedbAlone,
+    /// Microseconds a record that it took for the rows of the import.
     pub redb_micros: f64,
     /// Seconds of the first sync.
     pub sync_seconds: f64,
@@ -68,7 +70,7 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
         }
         reconnect::measure(plan, report, (&peers, &mut curves), &pair).await?;
         if plan.args.wants("P9") {
-            reads::measure(plan, report, &mut curves, &pair).await?;
+            reads::measure(report, &mut curves, &pair).await?;
         }
         if plan.args.wants("P8") && records >= 100_000 {
             hub_memory::measure(plan, report, &pair).await?;
@@ -96,7 +98,7 @@ async fn build(plan: &Plan<'_>, records: usize) -> anyhow::Result<Pair> {
     let watch = Watch::start();
     a.fill(0..records).await?;
     let import_seconds = watch.seconds();
-    let redb_micros = redb_micros(&folder, records)?;
+    let (alone, redb_micros) = redb_alone(&folder, records)?;
     let address = a.node.listen("127.0.0.1:0").await?;
     let sync = ours::exchange(&a, &b, &address).await?;
     Ok(Pair {
@@ -106,21 +108,20 @@ async fn build(plan: &Plan<'_>, records: usize) -> anyhow::Result<Pair> {
         b,
         address,
         import_seconds,
+        alone,
         redb_micros,
         sync_seconds: sync.millis / 1e3,
         sync_bytes: sync.bytes,
     })
 }
 
-/// Microseconds a record that redb alone takes for the rows of an import.
-fn redb_micros(folder: &Path, records: usize) -> anyhow::Result<f64> {
-    let path = folder.join("redb-alone");
-    let alone = RedbAlone::create(&path)?;
+/// redb alone with the rows of an import, and the microseconds a record that it took.
+fn redb_alone(folder: &Path, records: usize) -> anyhow::Result<(RedbAlone, f64)> {
+    let alone = RedbAlone::create(&folder.join("redb-alone"))?;
     let commits = records.div_ceil(IMPORT_GROUP);
     let micros = alone.commits(commits, IMPORT_GROUP, CHANGE_BYTES)?;
-    drop(alone);
-    std::fs::remove_file(path)?;
-    Ok(micros.iter().sum::<f64>() / figure(commits * IMPORT_GROUP))
+    let each = micros.iter().sum::<f64>() / figure(commits * IMPORT_GROUP);
+    Ok((alone, each))
 }
 
 fn draw(report: &mut Report, peers: &Peers, curves: Curves) {
