@@ -127,6 +127,19 @@ impl Row {
         self.target(target, met)
     }
 
+    /// Takes the judgement back if the floor came out worse than a whole that contains it: then
+    /// the floor was held up, and says nothing.
+    pub(crate) fn unless_held_up(mut self, is_impossible: impl Fn(f64) -> bool) -> Self {
+        if self.ratio.is_some_and(is_impossible) {
+            self.met = None;
+            return self.note(
+                "Not judged: the floor came out slower than the whole that contains it, so other \
+                 work on the machine held it up.",
+            );
+        }
+        self
+    }
+
     /// A footnote.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
