@@ -1,0 +1,55 @@
+//! The peers, each driven through its public API over real sockets on this machine.
+
+pub(crate) mod samod;
+pub(crate) mod subduction;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::measure::figure;
+
+/// Frames and their bytes, as one end hands them to its socket.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counter(Arc<[AtomicU64; 2]>);
+
+impl Counter {
+    /// Counts one frame.
+    pub(crate) fn count(&self, bytes: usize) {
+        let [all_bytes, frames] = &*self.0;
+        all_bytes.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+        frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bytes and frames so far.
+    pub(crate) fn seen(&self) -> (f64, f64) {
+        let [bytes, frames] = &*self.0;
+        (
+            figure(bytes.load(Ordering::Relaxed)),
+            figure(frames.load(Ordering::Relaxed)),
+        )
+    }
+}
+
+/// What a peer took to get two replicas equal, once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Met {
+    /// Milliseconds from dialling on.
+    pub millis: f64,
+    /// Bytes of frames in both directions, without the handshake.
+    pub bytes: f64,
+    /// Frames in both directions.
+    pub messages: f64,
+}
+
+/// A peer's figures for collections of one size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    /// Number of records.
+    pub records: usize,
+    /// A new replica gets all of them.
+    pub first: Met,
+    /// Both know all, ten changed meanwhile.
+    pub changed: Option<Met>,
+    /// Both know all.
+    pub unchanged: Option<Met>,
+}

@@ -1,0 +1,86 @@
+//! P9, reads of one record and of a collection; P11, opening a store.
+
+use std::path::Path;
+
+use super::stores::{Curves, Pair};
+use crate::measure::{Watch, figure, median};
+use crate::ours::Device;
+use crate::report::{Report, Row};
+use crate::workload::{id, spread};
+
+/// Reads that are timed.
+const READS: usize = 2_000;
+
+pub(super) async fn measure(
+    report: &mut Report,
+    curves: &mut Curves,
+    pair: &Pair,
+) -> anyhow::Result<()> {
+    let records = pair.records;
+    let mut micros = Vec::with_capacity(READS);
+    for number in spread(READS, records) {
+        let watch = Watch::start();
+        let record = pair.b.tasks.get(id(number)).await?;
+        micros.push(watch.micros());
+        anyhow::ensure!(record.is_some(), "a record is missing");
+    }
+    let read = median(&micros);
+    curves.read.push((figure(records), read));
+    let watch = Watch::start();
+    let listed = pair.b.tasks.list().await?.len();
+    let scan = figure(listed) / watch.seconds();
+    anyhow::ensure!(listed == records, "{listed} of {records} records listed");
+
+    let floor = spread(READS, records).map(|it| pair.alone.read(it));
+    let floor = median(&floor.collect::<anyhow::Result<Vec<_>>>()?);
+    let floor_scan = pair.alone.scan()?;
+
+    let row = Row::new(
+        "P9",
+        format!("read of one of {records} records, as JSON, p50"),
+        "µs",
+    );
+    report.row(
+        row.ours(read)
+            .floor("redb alone", floor)
+            .over_floor()
+            .at_most("< 5 µs", 5.0),
+    );
+    let row = Row::new(
+        "P9",
+        format!("list of {records} records, as JSON"),
+        "records/s",
+    );
+    report.row(
+        row.ours(scan)
+            .floor("redb alone", floor_scan)
+            .over_floor()
+            .at_least("≥ 1,000,000", 1e6)
+            .note("There are no indexed queries yet, so none is measured."),
+    );
+    Ok(())
+}
+
+/// Opens a store that was closed, five times.
+pub(super) async fn open(
+    report: &mut Report,
+    curves: &mut Curves,
+    (folder, records): (&Path, usize),
+) -> anyhow::Result<()> {
+    let mut millis = Vec::new();
+    for _ in 0..5 {
+        let watch = Watch::start();
+        let device = Device::open(&folder.join("b")).await?;
+        millis.push(watch.millis());
+        device.node.shutdown().await?;
+    }
+    let opened = median(&millis);
+    curves.open.push((figure(records), opened));
+    let row = Row::new("P11", format!("open a store of {records} records"), "ms");
+    report.row(
+        row.ours(opened)
+            .at_most("< 50 ms at 1,000,000", 50.0)
+            .note(super::AT_THIS_SIZE),
+    );
+    Ok(())
+}
