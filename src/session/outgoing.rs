@@ -270,7 +270,9 @@ fn next_walk(link: &mut SpaceLink, walk: &Walk, inventory: &dyn Inventory) -> Re
         Vec::new()
     };
     let Step { reply, push, want } = respond(inventory, link.space(), &walk.collections, &added)?;
-    link.pushes.extend(push);
+    for push in push {
+        link.enqueue(push);
+    }
     for key in want {
         link.ask(key);
     }
@@ -386,7 +388,7 @@ fn pushed(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Filling> {
             }
             continue;
         }
-        match link.pushes.pop_front() {
+        match link.next_push() {
             Some(Push::Record { key, known }) => {
                 let pieces = inventory.lacking(&key, &known)?.into();
                 link.current = Some(RecordPush { key, pieces });

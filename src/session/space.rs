@@ -85,6 +85,8 @@ pub(super) struct SpaceLink {
     pub(super) walks: VecDeque<Walk>,
     pub(super) walks_done: u64,
     pub(super) pushes: VecDeque<Push>,
+    /// Hashes that these name.
+    pub(super) push_hashes: usize,
     pub(super) current: Option<RecordPush>,
     pub(super) wants: VecDeque<RecordKey>,
     pub(super) open_wants: BTreeSet<RecordKey>,
@@ -131,6 +133,7 @@ impl SpaceLink {
             walks: VecDeque::new(),
             walks_done: 0,
             pushes: VecDeque::new(),
+            push_hashes: 0,
             current: None,
             wants: VecDeque::new(),
             open_wants: BTreeSet::new(),
@@ -321,6 +324,18 @@ impl SpaceLink {
         }
     }
 
+    /// Queues what is to be pushed.
+    pub(super) fn enqueue(&mut self, push: Push) {
+        self.push_hashes += hashes(&push);
+        self.pushes.push_back(push);
+    }
+
+    pub(super) fn next_push(&mut self) -> Option<Push> {
+        let push = self.pushes.pop_front()?;
+        self.push_hashes = self.push_hashes.saturating_sub(hashes(&push));
+        Some(push)
+    }
+
     /// Whether a change is not sent now but offered, or held back for the peer to bring it.
     pub(super) fn waits(&mut self, way: &Way<'_>, entry: &LogEntry) -> bool {
         if self.relay.waits() && entry.origin != way.own && !self.relay.is_offered(&entry.key) {
@@ -441,5 +456,13 @@ impl SpaceLink {
             pending_records: self.pushes.len() + self.open_wants.len(),
             caught_up: self.caught_up,
         }
+    }
+}
+
+/// How many hashes a queued push holds.
+const fn hashes(push: &Push) -> usize {
+    match push {
+        Push::Record { known, .. } => known.len(),
+        Push::Range { .. } => 0,
     }
 }
