@@ -58,6 +58,12 @@ impl Session {
                 }
             }
         }
+        // What was looked through may have left something to offer and nothing to send.
+        for space in &spaces {
+            if self.reconcile(now, *space, inventory)? {
+                return Ok(());
+            }
+        }
         let mut all_idle = true;
         for space in &spaces {
             all_idle &= self.quiet(now, *space, inventory)?;

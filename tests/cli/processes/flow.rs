@@ -47,14 +47,13 @@ pub(super) fn memory(process: &Running, name: &str) -> u64 {
 async fn fill(store: &Path) -> SpaceId {
     let node = Node::builder().store(store).open().await.expect("a node");
     let records = node.records("tasks").expect("a name");
-    let mut entropy = Entropy::from_number(1);
+    let noise = noise();
     for batch in 0..RECORDS / 16 {
-        let blobs: Vec<Value> = (0..16).map(|_| noise(&mut entropy)).collect();
         let written = node.transaction(|all| {
-            blobs.iter().enumerate().try_for_each(|(number, blob)| {
+            (0..16).try_for_each(|number| {
                 let id = RecordId::named(&format!("{batch} {number}"));
                 all.put_json(&records, id, &json!({ "n": number }))?;
-                all.edit(&records, id, |edit| edit.set(&["blob".into()], blob))
+                all.edit(&records, id, |edit| edit.set(&["blob".into()], &noise))
             })
         });
         written.await.expect("written");
@@ -64,7 +63,9 @@ async fn fill(store: &Path) -> SpaceId {
     space
 }
 
-fn noise(entropy: &mut Entropy) -> Value {
+/// Bytes that do not compress. Frames are compressed one by one, each with one record.
+fn noise() -> Value {
+    let mut entropy = Entropy::from_number(1);
     let bytes = (0..RECORD_BYTES / 32).flat_map(|_| entropy.bytes::<32>());
     Value::Bytes(bytes.collect())
 }
