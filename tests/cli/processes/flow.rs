@@ -146,7 +146,8 @@ async fn peers_that_take_nothing_cost_a_hub_no_memory_and_the_others_no_time() {
         megabytes(memory_among),
     );
     assert!(more < STALLED_MEMORY_MAX, "{more} bytes more");
-    assert!(among < alone * 4, "{among:?} is much more than {alone:?}");
+    // Who waited for a peer that takes nothing would wait for seconds.
+    assert!(among < alone * 8, "{among:?} is much more than {alone:?}");
     drop(stalled);
 }
 
