@@ -173,6 +173,10 @@ pub const REASON_BYTES_MAX: usize = 1_024;
 /// answering walk messages.
 pub const PUSH_QUEUE_MAX: usize = 16_384;
 
+/// Hashes that the requests of a peer may name together while they wait for their answers, of changes
+/// that are here. 16 MiB; an honest peer names a few dozen of each record.
+pub const PUSH_HASHES_MAX: usize = 1 << 19;
+
 /// Live credit a receiver grants at the start, in bytes of frame.
 pub const CREDIT_LIVE_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -187,6 +191,10 @@ pub const LINK_OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 
 /// Frames queued between a link and the engine, per direction.
 pub const LINK_QUEUE_FRAMES: usize = 64;
+
+/// Frames of all links that were read and not yet handled by the engine, in bytes as they are once
+/// decompressed: a few of the largest. A link waits for room before it decompresses one.
+pub const INBOUND_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Events queued for the engine.
 pub const ENGINE_INBOX_EVENTS: usize = 1_024;
@@ -360,6 +368,11 @@ const _: () = {
     // What one walk message lists and what is still open fits into the peer's queue.
     assert!(WALK_ITEMS_MAX + OPEN_WANTS_MAX <= PUSH_QUEUE_MAX);
     assert!(CREDIT_LIVE_BYTES <= CREDIT_BYTES_MAX);
+    assert!(
+        FRAME_BYTES_MAX < INBOUND_BYTES_MAX,
+        "there is room for the largest frame"
+    );
+    assert!(WANT_HASHES_MAX * 2 < PUSH_HASHES_MAX);
     assert!(CHANGES_PER_GROUP_MAX <= CHANGES_PER_FRAME_MAX);
     assert!(PEER_FRAME_BYTES_MIN as usize >= FRAME_BYTES_TARGET);
     assert!(WALK_ITEMS_MAX <= WANT_RECORDS_MAX);

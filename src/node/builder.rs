@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::documents::Documents;
 use super::shared::{Counters, Shared};
@@ -220,6 +220,7 @@ impl Builder {
             connectors,
             clock: SystemClock::new(),
             inbox,
+            inbound: Arc::new(Semaphore::new(limits::INBOUND_BYTES_MAX / 1024)),
             documents: Documents::new(engine.store_id()),
             watchers: Watchers::default(),
             traffic: Counters::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::runtime::Builder as Runtime;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
@@ -23,8 +23,8 @@ use crate::peer::{PeerAddress, PeerEvent};
 pub(super) enum Message {
     /// Something happened.
     Event(Event),
-    /// A frame came, of this many bytes.
-    Frame(Event, usize),
+    /// A frame came, of this many bytes, and takes room until it is handled.
+    Frame(Event, usize, OwnedSemaphorePermit),
     /// Somebody waits for the answer.
     Ask(Event, Ticket, oneshot::Sender<Reply>),
     /// There is a new link.
@@ -141,8 +141,9 @@ impl Driver {
                 self.handle(event);
                 0
             }
-            Message::Frame(event, bytes) => {
+            Message::Frame(event, bytes, room) => {
                 self.handle(event);
+                drop(room);
                 bytes
             }
             Message::Ask(event, ticket, answer) => {

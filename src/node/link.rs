@@ -169,15 +169,26 @@ async fn take_in(shared: &Shared, link: LinkId, frame: Bytes, limit: usize) -> b
     let bytes = frame.len();
     count(&shared.traffic.received_bytes, names::RECEIVED_BYTES, bytes);
     count(&shared.traffic.received_frames, names::RECEIVED_FRAMES, 1);
-    let frame = if bytes > CHECK_APART_BYTES {
+    // A few bytes may become many: they wait as they came.
+    let size = wire::declared_bytes(&frame);
+    let inbound = Arc::clone(&shared.inbound);
+    let Ok(room) = inbound.acquire_many_owned(kilobytes(size)).await else {
+        return false;
+    };
+    let frame = if size > CHECK_APART_BYTES {
         let checked = run_apart(move || Ok(check(&frame, limit))).await;
         // A check does not panic; if it did, the frame is to blame.
         checked.unwrap_or_else(|panic| Err((ErrorCode::Malformed, panic.to_string())))
     } else {
         check(&frame, limit)
     };
-    let message = Message::Frame(Event::Frame { link, frame }, bytes);
+    let message = Message::Frame(Event::Frame { link, frame }, size, room);
     shared.inbox.send(message).await.is_ok()
+}
+
+/// What a frame of so many bytes takes of the room for all of them.
+fn kilobytes(bytes: usize) -> u32 {
+    u32::try_from(bytes.min(limits::INBOUND_BYTES_MAX) / 1024).unwrap_or(u32::MAX)
 }
 
 fn check(frame: &Bytes, limit: usize) -> Result<Inbound, (ErrorCode, String)> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::documents::Documents;
 use super::driver::Message;
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) connectors: Vec<Arc<dyn Connector>>,
     pub(super) clock: SystemClock,
     pub(super) inbox: mpsc::Sender<Message>,
+    /// Room for frames that were read and not yet handled by the engine, in kilobytes.
+    pub(super) inbound: Arc<Semaphore>,
     pub(super) documents: Documents,
     pub(super) watchers: Watchers,
     pub(super) traffic: Counters,

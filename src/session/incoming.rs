@@ -1,9 +1,12 @@
 //! What a peer says, one message at a time.
 
+use std::collections::BTreeSet;
+
 use super::handshake::Handshake;
 use super::inbound::{Group, Inbound, InboundBody};
 use super::relay::Relay;
-use super::space::{SpaceLink, may_be_partial};
+use super::space::SpaceLink;
+use super::walking::may_be_partial;
 use super::{Closed, Credit, Delivery, Gate, Output, Peer, Phase, Session, Verdict, fault};
 use crate::access::{Refusal, Request, Role, Verdict as Access};
 use crate::error::{ErrorKind, Result};
@@ -325,14 +328,20 @@ impl Session {
                     "asked for what is not subscribed to",
                 ));
             }
+            let unknown = gate.unknown(&key, &record.have)?;
             // What the peer has and we don't is asked for in return.
-            if !gate.unknown(&key, &record.have)?.is_empty() {
+            if !unknown.is_empty() {
                 link.ask(key.clone());
             }
-            link.pushes.push_back(Push::Record {
-                key,
-                known: record.have,
-            });
+            let unknown: BTreeSet<_> = unknown.into_iter().collect();
+            let known = record.have.into_iter().filter(|it| !unknown.contains(it));
+            let known: BTreeSet<_> = known.collect();
+            if link.push_hashes + known.len() > limits::PUSH_HASHES_MAX {
+                let text = "named too many changes at once";
+                return Ok(fault(ErrorCode::OverLimit, text));
+            }
+            let known = known.into_iter().collect();
+            link.enqueue(Push::Record { key, known });
         }
         Ok(Ok(()))
     }

@@ -57,6 +57,12 @@ impl Session {
                 }
             }
         }
+        // What was looked through may have left something to offer and nothing to send.
+        for space in &spaces {
+            if self.reconcile(now, *space, inventory)? {
+                return Ok(());
+            }
+        }
         let mut all_idle = true;
         for space in &spaces {
             all_idle &= self.quiet(now, *space, inventory)?;
@@ -279,7 +285,7 @@ fn pushed(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Filling> {
             }
             continue;
         }
-        match link.pushes.pop_front() {
+        match link.next_push() {
             Some(Push::Record { key, known }) => {
                 let pieces = inventory.lacking(&key, &known)?.into();
                 link.current = Some(RecordPush { key, pieces });

@@ -89,6 +89,8 @@ pub(super) struct SpaceLink {
     /// The last walk left something: nothing is complete before the next one ends.
     pub(super) unfinished: bool,
     pub(super) pushes: VecDeque<Push>,
+    /// Hashes that these name.
+    pub(super) push_hashes: usize,
     pub(super) current: Option<RecordPush>,
     pub(super) wants: VecDeque<RecordKey>,
     pub(super) open_wants: BTreeSet<RecordKey>,
@@ -137,6 +139,7 @@ impl SpaceLink {
             partial: BTreeSet::new(),
             unfinished: false,
             pushes: VecDeque::new(),
+            push_hashes: 0,
             current: None,
             wants: VecDeque::new(),
             open_wants: BTreeSet::new(),
@@ -290,28 +293,6 @@ impl SpaceLink {
         self.pushes.is_empty() && self.current.is_none()
     }
 
-    /// Whether the next walk message is to be answered: one that begins another walk waits until the
-    /// peer was sent what the last one found, which it would only find again.
-    pub(super) fn answers_walk(&self) -> bool {
-        let next = self.walks.front();
-        next.is_some_and(|it| it.round > 0 || may_be_partial(it.id) || self.has_pushed())
-    }
-
-    /// A walk is over. One that left something is followed by another, begun by the same side.
-    pub(super) fn end_walk(&mut self, id: u64) {
-        self.walks_done += 1;
-        let is_ours = self.walking == Some(id);
-        if is_ours {
-            self.walking = None;
-        }
-        if self.partial.remove(&id) {
-            self.unfinished = true;
-            self.start_walk |= is_ours;
-        } else if !may_be_partial(id) {
-            self.unfinished = false;
-        }
-    }
-
     /// Whether the peer has all there is and has said so.
     pub(super) fn is_idle(&self, lsn: Lsn) -> bool {
         self.can_mark()
@@ -355,6 +336,18 @@ impl SpaceLink {
         if self.open_wants.insert(key.clone()) {
             self.wants.push_back(key);
         }
+    }
+
+    /// Queues what is to be pushed.
+    pub(super) fn enqueue(&mut self, push: Push) {
+        self.push_hashes += hashes(&push);
+        self.pushes.push_back(push);
+    }
+
+    pub(super) fn next_push(&mut self) -> Option<Push> {
+        let push = self.pushes.pop_front()?;
+        self.push_hashes = self.push_hashes.saturating_sub(hashes(&push));
+        Some(push)
     }
 
     /// Whether a change is not sent now but offered, or held back for the peer to bring it.
@@ -480,8 +473,10 @@ impl SpaceLink {
     }
 }
 
-/// Whether a walk goes into the newest differences first and may leave the others: the first of each
-/// side does.
-pub(super) const fn may_be_partial(walk: u64) -> bool {
-    walk < 2
+/// How many hashes a queued push holds.
+const fn hashes(push: &Push) -> usize {
+    match push {
+        Push::Record { known, .. } => known.len(),
+        Push::Range { .. } => 0,
+    }
 }

@@ -1,7 +1,7 @@
 //! Looking for differences: the steps of walks, and what they make a side ask for.
 
 use super::Session;
-use super::space::{SpaceLink, may_be_partial};
+use super::space::SpaceLink;
 use crate::access::Role;
 use crate::error::Result;
 use crate::id::SpaceId;
@@ -58,6 +58,36 @@ impl Session {
     }
 }
 
+impl SpaceLink {
+    /// Whether the next walk message is to be answered: one that begins another walk waits until the
+    /// peer was sent what the last one found, which it would only find again.
+    fn answers_walk(&self) -> bool {
+        let next = self.walks.front();
+        next.is_some_and(|it| it.round > 0 || may_be_partial(it.id) || self.has_pushed())
+    }
+
+    /// A walk is over. One that left something is followed by another, begun by the same side.
+    fn end_walk(&mut self, id: u64) {
+        self.walks_done += 1;
+        let is_ours = self.walking == Some(id);
+        if is_ours {
+            self.walking = None;
+        }
+        if self.partial.remove(&id) {
+            self.unfinished = true;
+            self.start_walk |= is_ours;
+        } else if !may_be_partial(id) {
+            self.unfinished = false;
+        }
+    }
+}
+
+/// Whether a walk goes into the newest differences first and may leave the others: the first of each
+/// side does.
+pub(super) const fn may_be_partial(walk: u64) -> bool {
+    walk < 2
+}
+
 fn next_want(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Want> {
     let mut records = Vec::new();
     let mut hashes = 0;
@@ -104,7 +134,9 @@ fn next_walk(link: &mut SpaceLink, walk: &Walk, inventory: &dyn Inventory) -> Re
     if is_later || leaves_some(&reply) {
         link.partial.insert(walk.id);
     }
-    link.pushes.extend(push);
+    for push in push {
+        link.enqueue(push);
+    }
     for key in want {
         link.ask(key);
     }

@@ -88,6 +88,20 @@ pub fn decode(frame: &Bytes, limit: usize) -> Result<Frame, WireError> {
     })
 }
 
+/// Bytes that a frame takes once it is decompressed, as it says itself: [`decode`] holds it to that.
+/// For one that is not a frame, those that it has.
+pub fn declared_bytes(frame: &[u8]) -> usize {
+    let mut reader = Reader::new(frame);
+    let declared = match header(&mut reader) {
+        Ok((_, flags, _)) if flags & FLAG_COMPRESSED != 0 => {
+            let max = limits::FRAME_BYTES_MAX.saturating_sub(HEADER_BYTES);
+            reader.count(max, "body length").unwrap_or_default()
+        }
+        Ok(_) | Err(_) => 0,
+    };
+    declared.saturating_add(HEADER_BYTES).max(frame.len())
+}
+
 fn header(reader: &mut Reader<'_>) -> Result<(u8, u8, CorrelationId), Malformed> {
     let kind = reader.u8("message type")?;
     let flags = reader.u8("flags")?;

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::{
-    ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, VERSION_MAX,
-    VERSION_MIN, Want, WantRecord, Wanted, WireError, decode, encode, seal,
+    ChangeGroup, Changes, Class, ErrorCode, Features, HEADER_BYTES, Hello, Message, Open,
+    VERSION_MAX, VERSION_MIN, Want, WantRecord, Wanted, WireError, declared_bytes, decode, encode,
+    seal,
 };
 use crate::codec::Writer;
 use crate::entropy::Entropy;
@@ -229,16 +230,31 @@ fn a_body_that_declares_too_much_is_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn a_frame_says_what_it_becomes_before_it_is_decompressed() {
+    let large = encode(CorrelationId(1), &want(1_000, 10));
+    let sealed = seal(large.clone());
+    assert!(sealed.len() < large.len() / 10);
+    assert_eq!(declared_bytes(&sealed), large.len());
+    assert_eq!(declared_bytes(&large), large.len());
+    for odd in [&sealed[..5], &sealed[..HEADER_BYTES], &[]] {
+        assert_eq!(declared_bytes(odd), odd.len().max(HEADER_BYTES));
+    }
+    let mut endless = sealed[..HEADER_BYTES].to_vec();
+    endless.extend([0xff; 9]);
+    assert!(declared_bytes(&endless) < 100);
+}
+
+#[test]
 fn a_body_that_does_not_decompress_to_what_it_declares_is_refused() {
     let text = Bytes::from("all work and no play ".repeat(100));
     let plain = encode(CorrelationId(1), &changes(vec![group(0, vec![text])]));
     let sealed = seal(plain.clone());
-    let body = plain.len() - super::HEADER_BYTES;
+    let body = plain.len() - HEADER_BYTES;
     let (head, packed) = sealed.split_at(12);
     let mut length = Writer::new();
     length.count(body);
     assert_eq!(length.finish(), head[10..]);
-    for declared in [0, body - 1, body + 1, MAX - super::HEADER_BYTES] {
+    for declared in [0, body - 1, body + 1, MAX - HEADER_BYTES] {
         let mut writer = Writer::new();
         writer.raw(&head[..10]).count(declared).raw(packed);
         let message = "changes";

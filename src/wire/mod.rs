@@ -29,7 +29,7 @@ mod walk;
 
 pub use code::{ByeReason, ErrorCode, RefusedCode};
 pub use error::WireError;
-pub use frame::{Frame, HEADER_BYTES, decode, encode, seal};
+pub use frame::{Frame, HEADER_BYTES, declared_bytes, decode, encode, seal};
 pub use handshake::{Agreed, Features, Hello, MAGIC, VERSION_MAX, VERSION_MIN};
 pub use message::Message;
 pub use sync::{ChangeGroup, Changes, Class, Open, Want, WantRecord, Wanted};

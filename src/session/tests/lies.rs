@@ -111,3 +111,37 @@ fn who_grants_without_end_has_granted_what_is_remembered_at_most() {
     credit.granted(0, u64::MAX);
     assert!(!credit.allows(Class::Live) && credit.allows(Class::Bulk));
 }
+
+/// So many requests, each with as many hashes as it may have, before any is answered.
+fn after_requests(count: u64, knows_all: bool) -> Option<ErrorCode> {
+    let mut side = talking();
+    side.gate.knows_all = knows_all;
+    for number in 0..count {
+        let named = (0..limits::WANT_HASHES_MAX).map(|it| {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&u64::try_from(it).unwrap().to_be_bytes());
+            ChangeHash::from_bytes(hash)
+        });
+        let record = WantRecord {
+            collection: "notes".parse().unwrap(),
+            record: RecordId::named(&number.to_string()),
+            have: named.collect(),
+        };
+        let records = vec![record];
+        let space = space();
+        let frame = encode(CorrelationId(7), &Message::Want(Want { space, records }));
+        let frame = inspect(&frame.into(), limits::FRAME_BYTES_MAX).unwrap();
+        let told = Input::Frame(frame);
+        side.session.handle(START, told, &mut side.gate).unwrap();
+    }
+    side.drain();
+    side.fault()
+}
+
+#[test]
+fn requests_that_wait_may_name_so_many_changes_and_what_is_not_here_is_not_kept() {
+    let most = u64::try_from(limits::PUSH_HASHES_MAX / limits::WANT_HASHES_MAX).unwrap();
+    assert_eq!(after_requests(most, true), None);
+    assert_eq!(after_requests(most + 1, true), Some(ErrorCode::OverLimit));
+    assert_eq!(after_requests(most + 1, false), None);
+}

@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::json;
 use syncline::doc::Value;
 use syncline::entropy::Entropy;
+use syncline::id::{ChangeHash, CorrelationId};
 use syncline::limits;
 use syncline::time::{Clock as _, SystemClock};
-use syncline::wire::Message;
+use syncline::wire::{self, Message, Want, WantRecord};
 use syncline::{Node, RecordId, SpaceId};
 use tokio::time::timeout;
 
@@ -25,6 +26,10 @@ const RECORD_BYTES: usize = 256 * 1024;
 /// How much more memory the hub may take for peers that take nothing: what it holds for each of them
 /// (an outbox, a frame, what the socket's buffers hold), and what allocations make of it.
 const STALLED_MEMORY_MAX: u64 = 16 << 20;
+
+/// How much memory frames may take that grow when they are decompressed: what waits for the engine,
+/// as it came and as it was understood, and what allocations make of it.
+const BOMBS_MEMORY_MAX: u64 = 5 * limits::INBOUND_BYTES_MAX as u64;
 
 /// What a line of `/proc/PID/status` says, in bytes.
 pub(super) fn memory(process: &Running, name: &str) -> u64 {
@@ -42,14 +47,13 @@ pub(super) fn memory(process: &Running, name: &str) -> u64 {
 async fn fill(store: &Path) -> SpaceId {
     let node = Node::builder().store(store).open().await.expect("a node");
     let records = node.records("tasks").expect("a name");
-    let mut entropy = Entropy::from_number(1);
+    let noise = noise();
     for batch in 0..RECORDS / 16 {
-        let blobs: Vec<Value> = (0..16).map(|_| noise(&mut entropy)).collect();
         let written = node.transaction(|all| {
-            blobs.iter().enumerate().try_for_each(|(number, blob)| {
+            (0..16).try_for_each(|number| {
                 let id = RecordId::named(&format!("{batch} {number}"));
                 all.put_json(&records, id, &json!({ "n": number }))?;
-                all.edit(&records, id, |edit| edit.set(&["blob".into()], blob))
+                all.edit(&records, id, |edit| edit.set(&["blob".into()], &noise))
             })
         });
         written.await.expect("written");
@@ -59,7 +63,9 @@ async fn fill(store: &Path) -> SpaceId {
     space
 }
 
-fn noise(entropy: &mut Entropy) -> Value {
+/// Bytes that do not compress. Frames are compressed one by one, each with one record.
+fn noise() -> Value {
+    let mut entropy = Entropy::from_number(1);
     let bytes = (0..RECORD_BYTES / 32).flat_map(|_| entropy.bytes::<32>());
     Value::Bytes(bytes.collect())
 }
@@ -140,6 +146,66 @@ async fn peers_that_take_nothing_cost_a_hub_no_memory_and_the_others_no_time() {
         megabytes(memory_among),
     );
     assert!(more < STALLED_MEMORY_MAX, "{more} bytes more");
-    assert!(among < alone * 4, "{among:?} is much more than {alone:?}");
+    // Who waited for a peer that takes nothing would wait for seconds.
+    assert!(among < alone * 8, "{among:?} is much more than {alone:?}");
     drop(stalled);
+}
+
+/// A small frame that becomes one of almost sixteen megabytes: a request that takes its time.
+fn bomb(space: SpaceId) -> Vec<u8> {
+    let record = |number: u64| WantRecord {
+        collection: "tasks".parse().expect("a name"),
+        record: RecordId::named(&number.to_string()),
+        have: vec![ChangeHash::from_bytes([7; 32]); 60],
+    };
+    let records = (0..8_000).map(record).collect();
+    let request = Message::Want(Want { space, records });
+    let sealed = wire::seal(wire::encode(CorrelationId(1), &request));
+    assert!(sealed.len() < 512 * 1024, "{} bytes", sealed.len());
+    sealed
+}
+
+#[tokio::test]
+#[expect(clippy::print_stdout, reason = "figures for docs/performance.md")]
+async fn frames_that_become_large_do_not_add_up() {
+    let folder = Folder::new();
+    let (hub, url) = Running::hub(&folder.file("hub.redb"));
+    let space = SpaceId::named("bombs");
+    let bomb = bomb(space);
+    let mut strangers = Vec::new();
+    for number in 0..8 {
+        let mut stranger = Stranger::introduced(&url, number).await;
+        stranger.open(space).await;
+        stranger.lacks_all(space, "tasks").await;
+        while !matches!(stranger.hear().await, Some(Message::Walk(_))) {}
+        strangers.push(stranger);
+    }
+    let before = memory(&hub, "VmHWM");
+    for stranger in &mut strangers {
+        // All at once, and more than may be outstanding.
+        for _ in 0..12 {
+            if !stranger.sends(&bomb).await {
+                break;
+            }
+        }
+    }
+    for mut stranger in strangers {
+        let ended = async { while stranger.hear().await.is_some() {} };
+        timeout(SILENCE, ended).await.expect("the link is ended");
+    }
+    let more = memory(&hub, "VmHWM") - before;
+    println!(
+        "8 peers that send frames that become 15 MB: {} MB of memory",
+        more >> 20
+    );
+    assert!(more < BOMBS_MEMORY_MAX, "{more} bytes more");
+    take_nothing(&url).await;
+}
+
+/// The hub still answers who comes now.
+async fn take_nothing(url: &str) {
+    let mut peer = Stranger::introduced(url, 100).await;
+    peer.send(&Message::Ping { token: 1 }).await;
+    let answer = async { while !matches!(peer.hear().await, Some(Message::Pong { .. })) {} };
+    timeout(SILENCE, answer).await.expect("an answer");
 }

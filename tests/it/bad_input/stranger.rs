@@ -87,9 +87,13 @@ impl Stranger {
     }
 
     pub(super) async fn send_bytes(&mut self, frame: &[u8]) {
+        assert!(self.sends(frame).await, "the link holds");
+    }
+
+    /// Sends a frame, if the other side still takes one.
+    pub(super) async fn sends(&mut self, frame: &[u8]) -> bool {
         let frame = Bytes::copy_from_slice(frame);
-        self.sink.send(frame).await.expect("sent");
-        self.sink.flush().await.expect("sent");
+        self.sink.send(frame).await.is_ok() && self.sink.flush().await.is_ok()
     }
 
     /// Opens a space of which it has nothing.
