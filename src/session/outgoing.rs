@@ -247,10 +247,13 @@ fn from_log(
             author = Some((entry.key.clone(), actor));
         }
         // No echo: neither to whom it came from, nor by a detour to who wrote it.
-        let is_theirs = entry.origin == way.peer.store
+        let is_returned = entry.origin == way.peer.store;
+        let is_theirs = is_returned
             || author
                 .as_ref()
                 .is_some_and(|(_, actor)| *actor == entry.actor);
+        // Who is named as its author may never have seen it: a name can be forged.
+        link.stirred |= is_theirs && !is_returned;
         let skips = is_theirs && !plant::is_planted(Plant::EchoToSender);
         let covers =
             link.covers(&entry.key.collection) || plant::is_planted(Plant::IgnoreSubscription);

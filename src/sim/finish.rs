@@ -8,6 +8,7 @@ use super::run::Run;
 use super::world::World;
 use crate::doc::{Change, DELETED_KEY, Value};
 use crate::id::{ActorId, ChangeHash, Heads, RecordKey};
+use crate::limits;
 use crate::replica::Rows;
 use crate::replica::documents::{self, Loaded};
 
@@ -29,8 +30,9 @@ impl Run<'_> {
         self.world.heal();
         self.world.keep_power();
         self.observe()?;
-        // Those that lost power come back by themselves.
-        self.advance(std::time::Duration::from_secs(30))?;
+        // Those that lost power come back by themselves, and roots are compared where anything
+        // stirred.
+        self.advance(limits::ROOT_EVERY + std::time::Duration::from_secs(5))?;
         for host in 0..self.scenario.hosts {
             self.mend(host)?;
         }

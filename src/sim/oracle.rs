@@ -233,12 +233,12 @@ impl Oracle {
             return Ok(());
         };
         // Those that are down can't be asked.
+        // Of what a stranger has forged in the name of another host, that host counts as having it.
+        let honest = |hash: &&ChangeHash| self.written.contains_key(*hash);
+        let honest: Vec<_> = heads.as_slice().iter().filter(honest).collect();
         let holds = |host: &usize| {
-            *host != at.0
-                && heads
-                    .as_slice()
-                    .iter()
-                    .all(|hash| holds(world, *host, &key, hash).unwrap_or(true))
+            let held = |hash: &&ChangeHash| holds(world, *host, &key, hash).unwrap_or(true);
+            *host != at.0 && honest.iter().all(held)
         };
         let held = (0..world.len()).filter(holds).count();
         if held < stores && !self.lives_ended && !self.partial {

@@ -221,3 +221,29 @@ fn a_link_with_a_full_outbox_is_given_up_when_its_peer_is_silent() {
     let silent = net.now.instant.since(Instant::from_micros(1));
     assert!(silent <= limits::IDLE_TIMEOUT * 2, "{silent:?}");
 }
+
+#[test]
+fn a_change_in_the_name_of_a_peer_that_never_saw_it_reaches_it_all_the_same() {
+    let mut net = Net::of(2);
+    net.join(0, 1);
+    net.run();
+    // Host 0 is named as the author, and has nothing of it.
+    let path = [PathStep::from("n")];
+    let meta = EditMeta::at(net.now.wall);
+    let document = &mut net.hosts[0].document;
+    let edited = document.edit::<_, Error>(meta, |edit| edit.set(&path, &Value::Int(1)));
+    let change = edited.unwrap().1.unwrap();
+    net.ask(1, |ticket| Event::Import {
+        ticket,
+        key: key(),
+        changes: vec![Ok(change)],
+        correlation: CorrelationId(1),
+    });
+    net.run();
+    let start = net.now.instant;
+    while net.hosts[0].heads() != net.hosts[1].heads() {
+        net.wait();
+        let waited = net.now.instant.since(start);
+        assert!(waited <= limits::ROOT_EVERY * 2, "it never comes");
+    }
+}
