@@ -17,7 +17,7 @@ fn one_of_each_profile() -> Vec<Scenario> {
 #[test]
 fn a_seed_gives_the_same_trace_byte_for_byte_on_any_thread() {
     let scenarios = one_of_each_profile();
-    assert_eq!(scenarios.len(), 7, "all but the large one");
+    assert_eq!(scenarios.len(), 8, "all but the large one");
     let digests = |lines: bool| -> Vec<_> {
         let runs = scenarios.iter().map(|it| run(it, lines));
         runs.map(|it| (it.scenario.seed, it.trace.digest(), it.trace.facts()))
