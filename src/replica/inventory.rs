@@ -33,11 +33,7 @@ impl Replica {
 
     /// What the batch adds to the elements of a span and takes away from them.
     fn pending(&self, number: Number, span: Span) -> Result<Total> {
-        let start = keys::element(number, span.lower);
-        let end = match span.upper {
-            Upper::Key(upper) => Some(keys::element(number, upper)),
-            Upper::End => prefix_end(&number.0.to_be_bytes()),
-        };
+        let (start, end) = keys::elements(number, span);
         let mut total = Total::default();
         let element = |row: &[u8]| {
             rows::decode_element(row).map_err(|error| damaged(Table::Elements, &error))

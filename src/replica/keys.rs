@@ -2,7 +2,8 @@
 
 use crate::codec::{Malformed, Reader, Writer};
 use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, SpaceId};
-use crate::reconcile::RangeKey;
+use crate::reconcile::{RangeKey, Span, Upper};
+use crate::store::prefix_end;
 
 /// The local number of a collection; its space's own number stands under an empty name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +82,15 @@ pub(super) fn element(collection: Number, key: RangeKey) -> Vec<u8> {
         .u64(key.time)
         .raw(key.record.as_bytes());
     writer.finish()
+}
+
+/// Where the elements of a span begin in table `elements`, and where they end.
+pub(super) fn elements(collection: Number, span: Span) -> (Vec<u8>, Option<Vec<u8>>) {
+    let end = match span.upper {
+        Upper::Key(upper) => Some(element(collection, upper)),
+        Upper::End => prefix_end(&collection.0.to_be_bytes()),
+    };
+    (element(collection, span.lower), end)
 }
 
 /// Reads a key of table `elements`.

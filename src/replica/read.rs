@@ -11,7 +11,7 @@ use crate::codec::Malformed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, RecordKey, SpaceId};
 use crate::ledger::{self, Cursor};
-use crate::reconcile::{RangeKey, Span, Total, Upper};
+use crate::reconcile::{RangeKey, Span, Total};
 use crate::store::{Batch, KeyRange, Order, Snapshot, StoreError, Table, Visit, Write, prefix_end};
 
 /// What elements of a collection are shown to, until it breaks.
@@ -124,11 +124,7 @@ impl<'a> Rows<'a> {
         order: Order,
         visit: &mut Show<'_>,
     ) -> Result<()> {
-        let start = keys::element(number, span.lower);
-        let end = match span.upper {
-            Upper::Key(upper) => Some(keys::element(number, upper)),
-            Upper::End => prefix_end(&number.0.to_be_bytes()),
-        };
+        let (start, end) = keys::elements(number, span);
         let range = KeyRange {
             start: &start,
             end: end.as_deref(),

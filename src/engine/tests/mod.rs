@@ -207,7 +207,7 @@ impl Net {
 
     fn act(&mut self, host: usize, effect: Effect) {
         match effect {
-            Effect::Send { .. } if self.is_dead => {}
+            Effect::Send { .. } | Effect::Close(_) if self.is_dead => {}
             Effect::Send { link, frame } => self.frames.push_back(((host, link), frame)),
             Effect::Reply(ticket, reply) => {
                 let earlier = self.hosts[host].replies.insert(ticket, reply);
