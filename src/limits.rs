@@ -63,6 +63,42 @@ pub const DOCUMENT_CHANGES_MAX: u64 = 1 << 22;
 /// Most operations of a saved document; the same text has 182,000.
 pub const DOCUMENT_OPS_MAX: u64 = 1 << 24;
 
+/// Largest snapshot of a record, in bytes: it travels in a frame like a change. A record that would
+/// make a larger one stays loose.
+pub const SNAPSHOT_BYTES_MAX: usize = CHANGE_BYTES_MAX;
+
+/// Largest snapshot after inflating, in bytes, like that of a change.
+pub const SNAPSHOT_INFLATED_BYTES_MAX: usize = CHANGE_INFLATED_BYTES_MAX;
+
+/// Most changes in a snapshot. Taken apart, each takes about 1.4 KB until it is stored.
+pub const SNAPSHOT_CHANGES_MAX: u64 = 1 << 19;
+
+/// Changes in the snapshots of a frame after which it is closed and sent; one larger snapshot may
+/// exceed it.
+pub const SNAPSHOT_CHANGES_TARGET: u64 = 1 << 16;
+
+/// Most operations in a snapshot.
+pub const SNAPSHOT_OPS_MAX: u64 = 1 << 21;
+
+/// Changes of one record that the engine takes at a time where a snapshot brings more.
+pub const CHANGES_PER_STEP: usize = 4_096;
+
+/// Bytes of loose changes below which a record is not folded by itself.
+pub const FOLD_BYTES_MIN: u64 = 1_024;
+
+/// Time between two looks at which records are to be folded.
+pub const FOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// Records that are looked at each time.
+pub const FOLD_LOOK: usize = 256;
+
+/// Records that are being folded at once.
+pub const FOLDS_MAX: usize = 64;
+
+/// Time that the log is kept for a peer that does not come back, by default. After that what it lacks
+/// is found by a walk, and records that were folded meanwhile reach it as snapshots.
+pub const HORIZON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Largest string, text or byte value of one field at capture, in bytes.
 pub const FIELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -219,6 +255,10 @@ pub const GRAPH_BLOCK_CHANGES: u32 = 64;
 
 /// Weight of the graph cache, in index entries (about 120 bytes each).
 pub const GRAPH_CACHE_CHANGES: usize = 1 << 18;
+
+/// Operations of folded changes that the gate remembers, about 32 bytes each; those of the record
+/// that was looked at last are always kept.
+pub const PACKED_CACHE: usize = 1 << 19;
 
 /// Operations of ancestors that the gate remembers, to look up what changes refer to.
 pub const OPERATIONS_CACHE: usize = 1 << 16;

@@ -75,6 +75,12 @@ plants! {
     UnboundOutbox = "unbound_outbox",
     /// A narrow subscription is sent everything.
     IgnoreSubscription = "ignore_subscription",
+    /// Folding takes one change too many out of the log.
+    FoldTooMuch = "fold_too_much",
+    /// Numbers of the log whose changes were folded are given again.
+    ReuseNumbers = "reuse_numbers",
+    /// What a peer lacks of a folded record is sent without the snapshot.
+    WithholdSnapshot = "withhold_snapshot",
     /// Something is decided by an order that differs from run to run.
     HashOrder = "hash_order",
 }

@@ -213,6 +213,11 @@ impl Document {
             .collect()
     }
 
+    /// Number of changes.
+    pub fn changes(&self) -> u64 {
+        self.inner.stats().num_changes
+    }
+
     /// Whether the change is part of the document.
     pub fn has(&self, hash: &ChangeHash) -> bool {
         let hash = automerge::ChangeHash(*hash.as_bytes());

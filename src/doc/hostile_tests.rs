@@ -154,3 +154,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_snapshot_beyond_its_limits_is_refused_before_it_is_loaded() {
+    let (doc, _) = document(&serde_json::json!({"a": 1}));
+    let saved = Bytes::from(doc.save().unwrap());
+    assert_eq!(super::check_snapshot(&saved), Ok(1));
+    assert_eq!(super::inspect_snapshot(saved.clone()).unwrap().len(), 1);
+    // A run of operations, more than may be; each on its own is well formed.
+    let ops = i64::try_from(limits::SNAPSHOT_OPS_MAX + 1).unwrap();
+    let mut run = Vec::new();
+    let mut left = ops;
+    while left >= 64 {
+        run.push(u8::try_from(left & 0x7f).unwrap() | 0x80);
+        left >>= 7;
+    }
+    run.extend([u8::try_from(left).unwrap(), 1]);
+    let many = Bytes::from(saved_with_actions(0x42, &run));
+    assert_eq!(super::check_snapshot(&many).unwrap_err().name(), "too_many");
+    let refused = super::inspect_snapshot(many).unwrap_err();
+    assert!(refused.detail.contains("operations"), "{}", refused.detail);
+    // What is a document by its type alone, or is followed by more, is none.
+    let mut longer = saved.to_vec();
+    longer.push(0);
+    for bytes in [&saved[..20], &longer, &[0; 9][..]] {
+        assert!(super::inspect_snapshot(Bytes::copy_from_slice(bytes)).is_err());
+    }
+}
+
+#[test]
+fn a_snapshot_whose_heads_are_not_those_of_its_changes_is_refused() {
+    let saved = fork(9, &lively_history()).save().unwrap();
+    let heads = fork(9, &lively_history()).heads();
+    let head = heads.as_slice()[0];
+    let at = saved.windows(32).position(|it| it == head.as_bytes());
+    let mut forged = saved;
+    forged[at.expect("its heads are in it")] ^= 1;
+    let hash = Sha256::digest(&forged[8..]);
+    forged[4..8].copy_from_slice(&hash[..4]);
+    let refused = super::inspect_snapshot(forged.into()).unwrap_err();
+    assert!(refused.detail.contains("heads"), "{}", refused.detail);
+}

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::bounded::{inflate, runs, within};
+pub(super) use super::bounded::within;
+use super::bounded::{inflate, runs};
 use super::change::{CHANGE, Change, ChangeFault, DEFLATED_CHANGE, MAGIC};
 use super::fault::DocumentFault;
 use crate::codec::Reader;
@@ -33,7 +34,9 @@ pub(super) fn check(saved: &[u8]) -> Result<(), DocumentFault> {
         let start = reader.offset();
         let (kind, body) = chunk(&mut reader)?;
         match kind {
-            DOCUMENT => document(body)?,
+            DOCUMENT => {
+                document(body, limits::DOCUMENT_INFLATED_BYTES_MAX)?;
+            }
             CHANGE | DEFLATED_CHANGE => {
                 let bytes = saved.get(start..reader.offset()).unwrap_or_default();
                 Change::verify(Bytes::copy_from_slice(bytes))?;
@@ -57,42 +60,103 @@ fn chunk<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), ChangeFault> {
     Ok((kind, reader.bytes(limits::DOCUMENT_BYTES_MAX, "chunk")?))
 }
 
-fn document(body: &[u8]) -> Result<(), ChangeFault> {
-    let mut reader = Reader::new(body);
-    for _ in 0..reader.count(limits::DOCUMENT_ACTORS_MAX, "actors")? {
-        reader.bytes(limits::ACTOR_BYTES_MAX, "actor")?;
-    }
-    for _ in 0..reader.count(limits::HEADS_MAX, "heads")? {
-        let _head: [u8; 32] = reader.array("head")?;
-    }
-    let changes = columns(&mut reader)?;
-    let operations = columns(&mut reader)?;
-    let mut budget = limits::DOCUMENT_INFLATED_BYTES_MAX;
+fn document(body: &[u8], mut budget: usize) -> Result<Counts, ChangeFault> {
+    let Sections {
+        changes,
+        operations,
+        mut reader,
+        ..
+    } = Sections::parse(body)?;
+    let mut counts = Counts::default();
     for column in changes {
         let data = column.read(&mut reader, &mut budget)?;
         let mut data = Reader::new(&data);
         let max = limits::DOCUMENT_CHANGES_MAX;
         match column.name {
-            CHANGE_ACTORS => within("changes", runs(&mut data, "changes")?.entries, max)?,
-            CHANGE_PARENTS => within("parents", runs(&mut data, "parents")?.sum, 2 * max)?,
-            _ => 0,
-        };
+            CHANGE_ACTORS => {
+                let entries = runs(&mut data, "changes")?.entries;
+                counts.changes = within("changes", entries, max)?;
+            }
+            CHANGE_PARENTS => {
+                within("parents", runs(&mut data, "parents")?.sum, 2 * max)?;
+            }
+            _ => {}
+        }
     }
     for column in operations {
         let data = column.read(&mut reader, &mut budget)?;
         let mut data = Reader::new(&data);
         let max = limits::DOCUMENT_OPS_MAX;
         match column.name {
-            ACTIONS => within("operations", runs(&mut data, "operations")?.entries, max)?,
-            SUCCESSORS => within("successors", runs(&mut data, "successors")?.sum, max)?,
-            _ => 0,
-        };
+            ACTIONS => {
+                let entries = runs(&mut data, "operations")?.entries;
+                counts.operations = within("operations", entries, max)?;
+            }
+            SUCCESSORS => {
+                within("successors", runs(&mut data, "successors")?.sum, max)?;
+            }
+            _ => {}
+        }
     }
-    Ok(())
+    Ok(counts)
 }
 
-struct Column {
-    name: u64,
+/// How much a document says it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) changes: u64,
+    /// Those that are kept: deletions are not.
+    pub(super) operations: u64,
+}
+
+/// Checks one chunk with a whole document, as [`check`], and says how much it holds.
+pub(super) fn count(saved: &[u8], inflated_max: usize) -> Result<Counts, ChangeFault> {
+    document(document_body(saved)?, inflated_max)
+}
+
+/// The body of a chunk that holds a whole document, and nothing after it.
+pub(super) fn document_body(saved: &[u8]) -> Result<&[u8], ChangeFault> {
+    let mut reader = Reader::new(saved);
+    let (kind, body) = chunk(&mut reader)?;
+    reader.finish("document")?;
+    if kind != DOCUMENT {
+        return Err(ChangeFault::ChunkType { found: kind });
+    }
+    Ok(body)
+}
+
+/// The parts of a document up to its columns, whose data comes next.
+pub(super) struct Sections<'a> {
+    pub(super) actors: Vec<&'a [u8]>,
+    pub(super) changes: Vec<Column>,
+    pub(super) operations: Vec<Column>,
+    /// Stands where the data of the columns begins, first that of the changes.
+    pub(super) reader: Reader<'a>,
+}
+
+impl<'a> Sections<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ChangeFault> {
+        let mut reader = Reader::new(body);
+        let count = reader.count(limits::DOCUMENT_ACTORS_MAX, "actors")?;
+        let actor = |_| reader.bytes(limits::ACTOR_BYTES_MAX, "actor");
+        let actors = (0..count).map(actor).collect::<Result<_, _>>()?;
+        for _ in 0..reader.count(limits::HEADS_MAX, "heads")? {
+            let _head: [u8; 32] = reader.array("head")?;
+        }
+        let changes = columns(&mut reader)?;
+        let operations = columns(&mut reader)?;
+        Ok(Self {
+            actors,
+            changes,
+            operations,
+            reader,
+        })
+    }
+}
+
+/// A column of a document: what it holds, and how long its data is.
+pub(super) struct Column {
+    pub(super) name: u64,
     deflated: bool,
     bytes: usize,
 }
@@ -112,8 +176,18 @@ fn columns(reader: &mut Reader<'_>) -> Result<Vec<Column>, ChangeFault> {
 }
 
 impl Column {
+    /// Passes over the column's data.
+    pub(super) fn skip(&self, reader: &mut Reader<'_>) -> Result<(), ChangeFault> {
+        reader.take(self.bytes, "column data")?;
+        Ok(())
+    }
+
     /// The column's data; what it has after inflating comes off the budget.
-    fn read(&self, reader: &mut Reader<'_>, budget: &mut usize) -> Result<Vec<u8>, ChangeFault> {
+    pub(super) fn read(
+        &self,
+        reader: &mut Reader<'_>,
+        budget: &mut usize,
+    ) -> Result<Vec<u8>, ChangeFault> {
         let data = reader.take(self.bytes, "column data")?;
         let data = if self.deflated {
             inflate(data, *budget)?

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
-use crate::reconcile::{Inventory, LogEntry, Piece, Span, Total, Upper, WalkItem};
+use crate::reconcile::{Inventory, LogEntry, Piece, Snapshot, Span, Total, Upper, WalkItem};
 use crate::replica::{Admission, Intake, Reason, Replica};
 use crate::session::{Delivery, Gate, Taken};
 use crate::telemetry::names;
@@ -119,6 +119,14 @@ impl Inventory for PeerGate<'_> {
 
     fn lacking(&self, key: &RecordKey, known: &[ChangeHash]) -> Result<Vec<Piece>> {
         self.replica.lacking(key, known)
+    }
+
+    fn snapshot(&self, key: &RecordKey) -> Result<Option<Snapshot>> {
+        self.replica.snapshot(key)
+    }
+
+    fn horizon(&self, space: SpaceId) -> Result<Lsn> {
+        self.replica.horizon(space)
     }
 
     fn weight(&self, key: &RecordKey) -> Result<u64> {

@@ -5,6 +5,7 @@
 //! transaction; whatever leaves afterwards is durable. Writers that come while a commit runs share
 //! the next one: group commit without a timer.
 
+mod compact;
 mod delivery;
 mod gate;
 mod link;
@@ -16,7 +17,9 @@ mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use compact::Compacted;
 pub use delivery::Target;
 pub use status::{LinkStatus, PeerReport, SpaceReport, Status};
 
@@ -27,11 +30,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::limits;
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
-use crate::replica::{Admission, Intake, Projection, Quarantined, Replica, ShownView, Write};
+use crate::replica::{
+    Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Write,
+};
 use crate::session::Inbound;
 use crate::store::{Durability, Store};
 use crate::time::{Instant, Now};
 use crate::wire::{ErrorCode, Wanted};
+use compact::Compaction;
 use delivery::Waiter;
 use link::Link;
 
@@ -58,6 +64,8 @@ pub struct Config {
     pub projects: bool,
     /// When to dial again.
     pub dialling: DialSettings,
+    /// How long the log is kept for a peer that does not come back.
+    pub horizon: Duration,
 }
 
 /// What happens to an engine.
@@ -88,6 +96,10 @@ pub enum Event {
     /// A projector could not read the store; the view stays behind until the record changes or the
     /// store is opened again.
     NotProjected(RecordKey),
+    /// A worker is done with a record that it was to fold.
+    Folded(RecordKey, Folding),
+    /// The application asks for all records to be folded that can be.
+    Compact(Ticket),
     /// The application waits until a peer holds what is here of a record now.
     Await {
         /// Who waits.
@@ -166,6 +178,8 @@ pub enum Reply {
     Delivered(Result<()>),
     /// How things stand.
     Status(Box<Status>),
+    /// What can be folded is.
+    Compacted(Result<Compacted>),
     /// Entries of the quarantine.
     Quarantined(Result<Vec<Quarantined>>),
 }
@@ -204,6 +218,15 @@ pub enum Effect {
     },
     /// Bring a record's view up to its heads.
     Project(RecordKey),
+    /// Make a snapshot of a record.
+    Fold {
+        /// The record.
+        key: RecordKey,
+        /// The last number of the log that it may hold.
+        upto: Lsn,
+        /// Someone asked for it.
+        wanted: bool,
+    },
     /// A view changed, durably.
     Shown(ShownView),
     /// All is written and said; the engine does nothing more.
@@ -227,6 +250,7 @@ pub struct Engine {
     /// Answers to writers, which wait for the commit.
     captured: Vec<(Ticket, Reply)>,
     waiters: Vec<Waiter>,
+    compaction: Compaction,
     /// Records whose view is being made.
     projecting: BTreeSet<RecordKey>,
     /// Records whose view is to be made then.
@@ -269,6 +293,7 @@ impl Engine {
             ready: VecDeque::new(),
             captured: Vec::new(),
             waiters: Vec::new(),
+            compaction: Compaction::open(),
             projecting: BTreeSet::new(),
             behind: BTreeSet::new(),
             unsaved: None,
@@ -338,6 +363,8 @@ impl Engine {
                 self.projecting.remove(&key);
                 self.project(Vec::new());
             }
+            Event::Folded(key, folding) => self.folded(now, &key, folding),
+            Event::Compact(ticket) => self.begin_compaction(ticket),
             Event::Await {
                 ticket,
                 key,

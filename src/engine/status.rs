@@ -61,6 +61,8 @@ pub struct SpaceReport {
     pub space: SpaceId,
     /// Number of changes applied here.
     pub lsn: Lsn,
+    /// The number up to which changes have been folded; all after it are loose in the log.
+    pub horizon: Lsn,
     /// Its collections, with the number of their records, deleted ones included.
     pub collections: Vec<(String, u64)>,
     /// Digest of all records at their heads: equal on replicas that hold the same.
@@ -157,6 +159,7 @@ impl Engine {
         SpaceReport {
             space,
             lsn: self.replica.lsn(space).unwrap_or_default(),
+            horizon: self.replica.horizon(space).unwrap_or_default(),
             collections,
             root: format!("{root:032x}"),
         }

@@ -33,6 +33,7 @@ impl Engine {
         self.sync(now);
         self.settle(now);
         self.report(now);
+        self.compact(now);
         while self.ready.is_empty() && self.speak(now) {}
         self.dial(now);
         if self.ready.is_empty() {
@@ -57,6 +58,7 @@ impl Engine {
             self.report_at,
             self.stopping,
             self.dialer.poll_timeout(),
+            self.compaction.poll_timeout(),
         ];
         links.chain(own.into_iter().flatten()).min()
     }
@@ -101,6 +103,7 @@ impl Engine {
     fn committed(&mut self, now: Now, commit: Commit) {
         metrics::counter!(names::COMMITS).increment(1);
         self.unsettled = Some(now.instant + limits::SETTLE_AFTER);
+        self.compaction.stir(now.instant, commit.due);
         if commit.derived {
             // Nothing that anybody waits for on disk.
         } else if self.config.durability == Durability::Relaxed {
@@ -151,6 +154,7 @@ impl Engine {
             let reply = match reply {
                 Reply::Imported(_) => Reply::Imported(Err(error)),
                 Reply::Captured(_)
+                | Reply::Compacted(_)
                 | Reply::Delivered(_)
                 | Reply::Status(_)
                 | Reply::Quarantined(_) => Reply::Captured(Err(error)),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -13,7 +14,7 @@ use super::documents::Documents;
 use super::shared::{Counters, Shared};
 use super::tasks::{Tasks, run_apart};
 use super::watch::Watchers;
-use super::{Handle, Node, driver};
+use super::{Handle, Node, driver, link};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::engine::{Config, Engine};
 use crate::entropy::Entropy;
@@ -43,6 +44,7 @@ pub struct Builder {
     identity: Option<Identity>,
     durability: Durability,
     dialling: DialSettings,
+    horizon: Duration,
     connectors: Vec<Arc<dyn Connector>>,
 }
 
@@ -77,6 +79,7 @@ impl Builder {
             identity: None,
             durability: Durability::default(),
             dialling: DialSettings::default(),
+            horizon: limits::HORIZON,
             connectors: Vec::new(),
         }
     }
@@ -152,6 +155,15 @@ impl Builder {
         self
     }
 
+    /// How long changes stay in the log for a peer that does not come back, uncompressed; a week by
+    /// default. A peer that stays away longer is served all the same: what it lacks is found by a
+    /// walk, which costs a few messages, and records that were compacted meanwhile travel whole.
+    #[must_use]
+    pub const fn horizon(mut self, horizon: Duration) -> Self {
+        self.horizon = horizon;
+        self
+    }
+
     /// Another way to dial. Those added here are asked before WebSocket.
     #[must_use]
     pub fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
@@ -201,6 +213,7 @@ impl Builder {
             durability: self.durability,
             projects: !self.relays,
             dialling: self.dialling,
+            horizon: self.horizon,
         };
         #[cfg_attr(
             not(feature = "websocket"),
@@ -221,6 +234,7 @@ impl Builder {
             clock: SystemClock::new(),
             inbox,
             inbound: Arc::new(Semaphore::new(limits::INBOUND_BYTES_MAX / 1024)),
+            unfolding: Arc::new(Semaphore::new(link::UNFOLDING)),
             documents: Documents::new(engine.store_id()),
             watchers: Watchers::default(),
             traffic: Counters::default(),
@@ -243,5 +257,5 @@ impl Builder {
 /// Whether the runtime around us has timers. Tokio tells by a panic only, which must not wait for
 /// the first edit that has to wait.
 fn has_timers() -> bool {
-    std::panic::catch_unwind(|| drop(tokio::time::sleep(std::time::Duration::ZERO))).is_ok()
+    std::panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
 }

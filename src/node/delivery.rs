@@ -72,9 +72,11 @@ impl Delivery {
         asked.1 = None;
         match reply {
             Reply::Delivered(delivered) => delivered,
-            Reply::Captured(_) | Reply::Imported(_) | Reply::Status(_) | Reply::Quarantined(_) => {
-                Err(mismatched())
-            }
+            Reply::Captured(_)
+            | Reply::Imported(_)
+            | Reply::Status(_)
+            | Reply::Compacted(_)
+            | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
 }

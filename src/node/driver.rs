@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::link::Outlet;
 use super::shared::Shared;
-use super::{dial, projector};
+use super::{dial, folder, projector};
 use crate::engine::{Effect, Engine, Event, LinkId, Reply, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordKey;
@@ -23,8 +23,9 @@ use crate::peer::{PeerAddress, PeerEvent};
 pub(super) enum Message {
     /// Something happened.
     Event(Event),
-    /// A frame came, of this many bytes, and takes room until it is handled.
-    Frame(Event, usize, OwnedSemaphorePermit),
+    /// A frame came, or a step of it, of this many bytes. With the last step comes the room that the
+    /// frame takes until it is handled.
+    Frame(Event, usize, Vec<OwnedSemaphorePermit>),
     /// Somebody waits for the answer.
     Ask(Event, Ticket, oneshot::Sender<Reply>),
     /// There is a new link.
@@ -42,6 +43,7 @@ struct Driver {
     links: BTreeMap<LinkId, Outlet>,
     dials: BTreeMap<(PeerAddress, u64), AbortHandle>,
     projector: mpsc::Sender<RecordKey>,
+    folder: mpsc::Sender<folder::Wanted>,
 }
 
 /// Starts the thread. It ends after `stop` was notified and the engine has said goodbye.
@@ -65,6 +67,7 @@ pub(super) fn start(
         links: BTreeMap::new(),
         dials: BTreeMap::new(),
         projector: projector::start(shared),
+        folder: folder::start(shared),
     };
     let closing = Closing(Arc::clone(shared));
     std::thread::Builder::new()
@@ -217,6 +220,10 @@ impl Driver {
                 Effect::Project(key) => {
                     // It ends after us, and holds all that the engine hands out.
                     drop(self.projector.try_send(key));
+                }
+                Effect::Fold { key, upto, wanted } => {
+                    // As with views.
+                    drop(self.folder.try_send((key, upto, wanted)));
                 }
                 Effect::Shown(view) => self.shared.watchers.tell(&view, self.shared.store_id),
                 Effect::Stopped => return true,

@@ -124,7 +124,11 @@ impl Shared {
         };
         match reply.await.map_err(|_gone| closed())? {
             Reply::Captured(captured) => captured?,
-            Reply::Imported(_) | Reply::Delivered(_) | Reply::Status(_) | Reply::Quarantined(_) => {
+            Reply::Imported(_)
+            | Reply::Delivered(_)
+            | Reply::Status(_)
+            | Reply::Compacted(_)
+            | Reply::Quarantined(_) => {
                 return Err(mismatched());
             }
         };

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 
@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::tasks::run_apart;
 use crate::engine::{Event, LinkId};
 use crate::limits;
-use crate::session::{self, Inbound};
+use crate::session;
 use crate::telemetry::names;
 use crate::transport::{Connection, FrameSink, FrameSource, TransportError};
 use crate::wire::{self, ErrorCode};
@@ -175,24 +175,92 @@ async fn take_in(shared: &Shared, link: LinkId, frame: Bytes, limit: usize) -> b
     let Ok(room) = inbound.acquire_many_owned(kilobytes(size)).await else {
         return false;
     };
-    let frame = if size > CHECK_APART_BYTES {
-        let checked = run_apart(move || Ok(check(&frame, limit))).await;
-        // A check does not panic; if it did, the frame is to blame.
-        checked.unwrap_or_else(|panic| Err((ErrorCode::Malformed, panic.to_string())))
-    } else {
-        check(&frame, limit)
+    let is_large = size > CHECK_APART_BYTES;
+    let opened = apart_if(is_large, move || open(&frame, limit)).await;
+    let mut room = vec![room];
+    let steps = match opened {
+        Ok((opened, folded)) => {
+            if folded > 0 {
+                let unfolding = Arc::clone(&shared.unfolding);
+                let Ok(more) = unfolding.acquire_many_owned(thousands(folded)).await else {
+                    return false;
+                };
+                room.push(more);
+            }
+            apart_if(is_large || folded > 0, || Ok(opened.check().steps())).await
+        }
+        Err(error) => Err(error),
     };
-    let message = Message::Frame(Event::Frame { link, frame }, size, room);
+    let steps = match steps {
+        Ok(steps) => steps,
+        Err(error) => {
+            let frame = Err(error);
+            return hand_on(shared, Event::Frame { link, frame }, size, room).await;
+        }
+    };
+    let mut left = steps.len();
+    for step in steps {
+        left -= 1;
+        let room = if left == 0 {
+            std::mem::take(&mut room)
+        } else {
+            Vec::new()
+        };
+        let size = size.max(step.change_bytes());
+        let frame = Ok(step);
+        if !hand_on(shared, Event::Frame { link, frame }, size, room).await {
+            return false;
+        }
+    }
+    true
+}
+
+type Checked<T> = Result<T, (ErrorCode, String)>;
+
+/// Reads a frame, and how many changes its snapshots say they have.
+fn open(frame: &Bytes, limit: usize) -> Checked<(session::Opened, u64)> {
+    let opened = session::open(frame, limit);
+    let opened = opened.map_err(|error| (error.code(), error.to_string()))?;
+    let folded = opened.folded_changes();
+    Ok((opened, folded))
+}
+
+/// Runs what may take long away from the tasks that wait for sockets.
+async fn apart_if<T: Send + 'static>(
+    takes_long: bool,
+    work: impl FnOnce() -> Checked<T> + Send + 'static,
+) -> Checked<T> {
+    if !takes_long {
+        return work();
+    }
+    // It does not panic; if it did, the frame is to blame.
+    let done = run_apart(move || Ok(work())).await;
+    done.unwrap_or_else(|panic| Err((ErrorCode::Malformed, panic.to_string())))
+}
+
+async fn hand_on(
+    shared: &Shared,
+    event: Event,
+    bytes: usize,
+    room: Vec<OwnedSemaphorePermit>,
+) -> bool {
+    let message = Message::Frame(event, bytes, room);
     shared.inbox.send(message).await.is_ok()
+}
+
+/// Room for changes in snapshots, in thousands: what one frame may bring of them.
+pub(super) const UNFOLDING: usize =
+    ((limits::SNAPSHOT_CHANGES_MAX + limits::SNAPSHOT_CHANGES_TARGET) / 1024) as usize;
+
+/// What so many changes take of that room.
+fn thousands(changes: u64) -> u32 {
+    let thousands = usize::try_from(changes.div_ceil(1024)).unwrap_or(UNFOLDING);
+    u32::try_from(thousands.min(UNFOLDING)).unwrap_or(u32::MAX)
 }
 
 /// What a frame of so many bytes takes of the room for all of them.
 fn kilobytes(bytes: usize) -> u32 {
     u32::try_from(bytes.min(limits::INBOUND_BYTES_MAX) / 1024).unwrap_or(u32::MAX)
-}
-
-fn check(frame: &Bytes, limit: usize) -> Result<Inbound, (ErrorCode, String)> {
-    session::inspect(frame, limit).map_err(|error| (error.code(), error.to_string()))
 }
 
 /// What a transport's error says of the other side, if it broke a rule.

@@ -30,6 +30,7 @@ mod dial;
 mod documents;
 mod driver;
 mod edit;
+mod folder;
 mod link;
 mod projector;
 mod read;
@@ -54,7 +55,7 @@ pub use records::Records;
 pub use transaction::Transaction;
 pub use watch::{ChangeKind, Changed, Origin, Watch, WatchEvent};
 
-use crate::engine::{Event, Reply, Status};
+use crate::engine::{Compacted, Event, Reply, Status};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{PeerAddress, PeerEvent};
@@ -272,6 +273,27 @@ impl Node {
             Reply::Captured(_)
             | Reply::Imported(_)
             | Reply::Delivered(_)
+            | Reply::Compacted(_)
+            | Reply::Quarantined(_) => Err(mismatched()),
+        }
+    }
+
+    /// Folds the history of all records that more than one loose change was made of since: each
+    /// becomes its compressed document, which says what was changed when by whom as before. What peers
+    /// of the last [`Builder::horizon`] are still to be sent stays loose. Durable on return.
+    ///
+    /// This happens by itself to records of which much is loose. Room in the file is used again; to
+    /// make the file smaller, see [`RedbStore::compact`](crate::store::RedbStore::compact).
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down or its store can't be written.
+    pub async fn compact(&self) -> Result<Compacted> {
+        match self.0.shared.ask(Event::Compact).await? {
+            Reply::Compacted(done) => done,
+            Reply::Captured(_)
+            | Reply::Imported(_)
+            | Reply::Delivered(_)
+            | Reply::Status(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -284,9 +306,11 @@ impl Node {
         let question = |ticket| Event::Quarantine { ticket, limit };
         match self.0.shared.ask(question).await? {
             Reply::Quarantined(entries) => entries,
-            Reply::Captured(_) | Reply::Imported(_) | Reply::Delivered(_) | Reply::Status(_) => {
-                Err(mismatched())
-            }
+            Reply::Captured(_)
+            | Reply::Imported(_)
+            | Reply::Compacted(_)
+            | Reply::Delivered(_)
+            | Reply::Status(_) => Err(mismatched()),
         }
     }
 

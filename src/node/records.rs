@@ -218,9 +218,11 @@ impl Records {
                 let applied = |it: &&Admission| matches!(it, Admission::Applied(_));
                 Ok(fates?.iter().filter(applied).count())
             }
-            Reply::Captured(_) | Reply::Delivered(_) | Reply::Status(_) | Reply::Quarantined(_) => {
-                Err(mismatched())
-            }
+            Reply::Captured(_)
+            | Reply::Delivered(_)
+            | Reply::Status(_)
+            | Reply::Compacted(_)
+            | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) inbox: mpsc::Sender<Message>,
     /// Room for frames that were read and not yet handled by the engine, in kilobytes.
     pub(super) inbound: Arc<Semaphore>,
+    /// Room for changes in snapshots that were read and not yet handled by the engine.
+    pub(super) unfolding: Arc<Semaphore>,
     pub(super) documents: Documents,
     pub(super) watchers: Watchers,
     pub(super) traffic: Counters,

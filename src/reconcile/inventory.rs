@@ -19,6 +19,15 @@ pub struct Piece {
     pub lsn: Lsn,
 }
 
+/// A record's document up to some change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How many changes are in it: those at the positions before this one.
+    pub changes: u32,
+    /// The document, as Automerge saves it.
+    pub document: Bytes,
+}
+
 /// One change of the log, in the order in which this store applied it.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
@@ -116,7 +125,19 @@ pub trait Inventory {
     /// When the store can't be read.
     fn lacking(&self, key: &RecordKey, known: &[ChangeHash]) -> Result<Vec<Piece>>;
 
-    /// Bytes of the record's changes altogether.
+    /// The record's snapshot, which holds those of its changes that are not in the log any more.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn snapshot(&self, key: &RecordKey) -> Result<Option<Snapshot>>;
+
+    /// The number in the space's log up to which changes may have left it; all after it are there.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn horizon(&self, space: SpaceId) -> Result<Lsn>;
+
+    /// Bytes that the record's history takes.
     ///
     /// # Errors
     /// When the store can't be read.

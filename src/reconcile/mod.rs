@@ -11,7 +11,7 @@ mod summary;
 mod tests;
 mod walk;
 
-pub use inventory::{Inventory, LogEntry, Piece};
+pub use inventory::{Inventory, LogEntry, Piece, Snapshot};
 pub use summary::{Element, RangeKey, Summary, Total};
 pub use walk::{
     Extent, Push, RangeKind, Span, Step, Upper, WalkCollection, WalkItem, WalkRange, respond, start,

@@ -154,6 +154,14 @@ impl Inventory for Records {
         Ok(Vec::new())
     }
 
+    fn snapshot(&self, _: &RecordKey) -> Result<Option<Snapshot>> {
+        Ok(None)
+    }
+
+    fn horizon(&self, _: SpaceId) -> Result<Lsn> {
+        Ok(Lsn(0))
+    }
+
     fn weight(&self, _: &RecordKey) -> Result<u64> {
         Ok(0)
     }

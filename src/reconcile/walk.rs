@@ -107,6 +107,8 @@ pub enum Push {
         key: RecordKey,
         /// Changes that the peer has.
         known: Vec<ChangeHash>,
+        /// The peer has asked for it, and hears when it has all.
+        asked: bool,
     },
 }
 
@@ -356,6 +358,7 @@ impl Reply<'_> {
                 self.step.push.push(Push::Record {
                     key,
                     known: heads.to_vec(),
+                    asked: false,
                 });
             }
         }

@@ -275,6 +275,10 @@ impl Replica {
             ..
         } = record;
         self.batch.put(Table::Records, slot.key(), header.encode());
+        if header.is_due() && !before.as_ref().is_some_and(Header::is_due) {
+            self.batch.put(Table::Due, slot.key(), Vec::new());
+            self.pending.due = true;
+        }
         if let Some(before) = before {
             let place = keys::element(slot.collection, before.element_key(key.record));
             self.batch.remove(Table::Elements, place);

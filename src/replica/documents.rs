@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::graph::{Graph, Node};
 use super::keys::Slot;
 use super::read::{Rows, damaged};
-use super::rows::Header;
-use crate::doc::{Change, Document, Value};
+use super::rows::{Header, SnapshotRow};
+use crate::doc::{Change, Document, Value, inspect_snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, Heads, Lsn, RecordKey};
 use crate::store::Table;
@@ -96,15 +96,14 @@ impl Loaded {
         if header.changes <= self.changes {
             return Ok(());
         }
-        let nodes = admitted(rows, slot, self.changes, &header)?;
+        let (from, mut changes) = self.unfold(rows, (key, slot), &header)?;
+        let nodes = admitted(rows, slot, from, &header)?;
         // Own edits came into the document before they were stored.
         let new = nodes.iter().filter(|it| !self.document.has(&it.hash));
         let lsns: Vec<_> = new.map(|it| it.lsn).collect();
-        let verify = |bytes| Change::verify(bytes).map_err(|it| damaged(Table::Log, &it));
-        let changes: Vec<_> = read(rows, key, &lsns)?
-            .into_iter()
-            .map(verify)
-            .collect::<Result<_>>()?;
+        for bytes in read(rows, key, &lsns)? {
+            changes.push(Change::verify(bytes).map_err(|it| damaged(Table::Log, &it))?);
+        }
         if !changes.is_empty() {
             self.document
                 .apply(&changes)
@@ -114,6 +113,53 @@ impl Loaded {
         self.changes = header.changes;
         Ok(())
     }
+
+    /// Takes in what was folded since this was made: gives the position from which on changes are
+    /// loose, and those before it that are still to be applied.
+    fn unfold(
+        &mut self,
+        rows: &Rows<'_>,
+        (key, slot): (&RecordKey, Slot),
+        header: &Header,
+    ) -> Result<(u32, Vec<Change>)> {
+        if self.changes >= header.folded {
+            return Ok((self.changes, Vec::new()));
+        }
+        let is_new = self.changes == 0 && !self.is_ahead();
+        if is_new && header.refused == 0 {
+            let row = snapshot(rows, slot)?;
+            let loaded = Document::load(&self.actor, [row.document.as_ref()]);
+            self.document = loaded.map_err(|fault| poisoned(key, &fault))?;
+            return Ok((row.changes, Vec::new()));
+        }
+        let (changes, folded) = folded(rows, (key, slot), header)?;
+        let new = folded.into_iter();
+        let new = new.filter(|it| !self.document.has(&it.hash()));
+        Ok((changes, new.collect()))
+    }
+}
+
+/// The changes in a record's snapshot that are part of its document, and how many are in it.
+fn folded(
+    rows: &Rows<'_>,
+    (key, slot): (&RecordKey, Slot),
+    header: &Header,
+) -> Result<(u32, Vec<Change>)> {
+    let row = snapshot(rows, slot)?;
+    let taken = inspect_snapshot(row.document);
+    let mut changes = taken.map_err(|refused| poisoned(key, &refused.detail))?;
+    if header.refused > 0 {
+        let graph = rows.graph(slot, header)?;
+        let refused = graph.refused().iter().filter_map(|it| graph.node(*it));
+        let refused: BTreeSet<_> = refused.map(|it| it.hash).collect();
+        changes.retain(|it| !refused.contains(&it.hash()));
+    }
+    Ok((row.changes, changes))
+}
+
+fn snapshot(rows: &Rows<'_>, slot: Slot) -> Result<SnapshotRow> {
+    let missing = || damaged(Table::Snapshots, &"a snapshot is missing");
+    rows.snapshot_of(slot)?.ok_or_else(missing)
 }
 
 /// The record's changes from position `from` on that are part of its document.
@@ -149,10 +195,23 @@ pub fn changes(rows: &Rows<'_>, key: &RecordKey) -> Result<Vec<Bytes>> {
     let Some((slot, header)) = find(rows, key)? else {
         return Ok(Vec::new());
     };
-    let lsns: Vec<_> = admitted(rows, slot, 0, &header)?
-        .iter()
-        .map(|it| it.lsn)
-        .collect();
+    let (from, folded) = if header.folded > 0 {
+        folded(rows, (key, slot), &header)?
+    } else {
+        (0, Vec::new())
+    };
+    let mut changes: Vec<_> = folded.iter().map(|it| it.bytes().clone()).collect();
+    changes.extend(read_nodes(
+        rows,
+        key,
+        &admitted(rows, slot, from, &header)?,
+    )?);
+    Ok(changes)
+}
+
+/// The bytes of changes that are loose in the log.
+pub(super) fn read_nodes(rows: &Rows<'_>, key: &RecordKey, nodes: &[Node]) -> Result<Vec<Bytes>> {
+    let lsns: Vec<_> = nodes.iter().map(|it| it.lsn).collect();
     read(rows, key, &lsns)
 }
 
@@ -176,7 +235,7 @@ fn read(rows: &Rows<'_>, key: &RecordKey, lsns: &[Lsn]) -> Result<Vec<Bytes>> {
     lsns.iter().map(bytes).collect()
 }
 
-fn poisoned(key: &RecordKey, fault: &dyn std::error::Error) -> Error {
+fn poisoned(key: &RecordKey, fault: &dyn std::fmt::Display) -> Error {
     let message = format!("the document of record {key} can't be loaded: {fault}");
     Error::new(ErrorKind::Poisoned, message)
 }

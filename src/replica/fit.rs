@@ -1,8 +1,9 @@
 //! Whether a change fits its ancestors, as the gate finds them: by the graph, and by the bytes in the
-//! log of those changes that it refers to. No document is loaded.
+//! log, or in the snapshot, of those changes that it refers to. No document is loaded.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::admit::OpenRecord;
 use super::ancestry::Ancestors;
@@ -11,7 +12,7 @@ use super::keys::Slot;
 use super::quarantine::Reason;
 use super::{Replica, read};
 use crate::doc::Change;
-use crate::doc::change::{Operations, fits};
+use crate::doc::change::{Operations, Packed, fits};
 use crate::error::Result;
 use crate::id::ActorId;
 use crate::limits;
@@ -51,6 +52,30 @@ impl OperationsCache {
     }
 }
 
+/// The operations of snapshots that were looked into last.
+#[derive(Debug, Default)]
+pub(super) struct PackedCache(RefCell<BTreeMap<Slot, Arc<Packed>>>);
+
+impl PackedCache {
+    fn get(&self, slot: Slot) -> Option<Arc<Packed>> {
+        self.0.borrow().get(&slot).map(Arc::clone)
+    }
+
+    fn put(&self, slot: Slot, packed: &Arc<Packed>) {
+        let mut cached = self.0.borrow_mut();
+        let weight: usize = cached.values().map(|it| it.len() + 32).sum();
+        if weight + packed.len() > limits::PACKED_CACHE {
+            cached.clear();
+        }
+        cached.insert(slot, Arc::clone(packed));
+    }
+
+    /// Forgets those of a record whose snapshot is replaced.
+    pub(super) fn forget(&self, slot: Slot) {
+        self.0.borrow_mut().remove(&slot);
+    }
+}
+
 impl Replica {
     /// Why a change does not fit its ancestors, if so.
     pub(super) fn misfit(
@@ -87,13 +112,39 @@ impl Replica {
         let Some(space) = self.catalog.number(record.key.space, None) else {
             return Ok(None);
         };
-        let row = self.rows().log_row(space, node.lsn)?;
-        let missing = || read::damaged(Table::Log, &format!("change {} is missing", node.lsn));
-        let bytes = row.ok_or_else(missing)?.bytes;
-        let operations =
-            Operations::of_stored(&bytes).map_err(|fault| read::damaged(Table::Log, &fault))?;
+        let operations = match self.rows().log_row(space, node.lsn)? {
+            Some(row) => Operations::of_stored(&row.bytes)
+                .map_err(|fault| read::damaged(Table::Log, &fault))?,
+            None if position < record.header.folded => {
+                let first = node
+                    .max_op
+                    .saturating_add(1)
+                    .saturating_sub(node.ops.into());
+                self.packed_of(record.slot)?
+                    .operations(actor, (first, node.max_op))
+            }
+            None => {
+                let missing = format!("change {} is missing", node.lsn);
+                return Err(read::damaged(Table::Log, &missing));
+            }
+        };
         self.operations.put(record.slot, position, &operations);
         Ok(Some(operations))
+    }
+
+    /// The operations in a record's snapshot, read from its bytes: no document is loaded.
+    fn packed_of(&self, slot: Slot) -> Result<Arc<Packed>> {
+        if let Some(packed) = self.packed.get(slot) {
+            return Ok(packed);
+        }
+        let row = self.rows().snapshot_of(slot)?;
+        let missing = || read::damaged(Table::Snapshots, &"a snapshot is missing");
+        let document = row.ok_or_else(missing)?.document;
+        let packed =
+            Packed::read(&document).map_err(|fault| read::damaged(Table::Snapshots, &fault))?;
+        let packed = Arc::new(packed);
+        self.packed.put(slot, &packed);
+        Ok(packed)
     }
 }
 

@@ -11,7 +11,9 @@ use super::{Replica, rows};
 use crate::codec::{Malformed, Reader};
 use crate::error::Result;
 use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId};
-use crate::reconcile::{Inventory, LogEntry, Piece, RangeKey, Span, Total, Upper, WalkItem};
+use crate::reconcile::{
+    Inventory, LogEntry, Piece, RangeKey, Snapshot, Span, Total, Upper, WalkItem,
+};
 use crate::store::{KeyRange, Order, Table, Write, prefix_end};
 
 impl Replica {
@@ -205,7 +207,25 @@ impl Inventory for Replica {
     fn weight(&self, key: &RecordKey) -> Result<u64> {
         Ok(self
             .slot_and_header(key)?
-            .map_or(0, |(_, header)| header.bytes))
+            .map_or(0, |(_, header)| header.weight()))
+    }
+
+    fn snapshot(&self, key: &RecordKey) -> Result<Option<Snapshot>> {
+        let Some(slot) = self.catalog.slot(key) else {
+            return Ok(None);
+        };
+        let row = self.rows().snapshot_of(slot)?;
+        Ok(row.map(|it| Snapshot {
+            changes: it.changes,
+            document: it.document,
+        }))
+    }
+
+    fn horizon(&self, space: SpaceId) -> Result<Lsn> {
+        match self.catalog.number(space, None) {
+            Some(number) => self.rows().horizon(number),
+            None => Ok(Lsn(0)),
+        }
     }
 
     fn lsn(&self, space: SpaceId) -> Result<Lsn> {

@@ -74,6 +74,13 @@ pub(super) fn log(space: Number, lsn: Lsn) -> Vec<u8> {
     writer.finish()
 }
 
+/// Key in table `meta` of the end of what was taken out of a space's log.
+pub(super) fn horizon(space: Number) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(11);
+    writer.raw(b"horizon").u32(space.0);
+    writer.finish()
+}
+
 /// Key in table `elements`.
 pub(super) fn element(collection: Number, key: RangeKey) -> Vec<u8> {
     let mut writer = Writer::with_capacity(28);

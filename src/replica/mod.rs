@@ -11,6 +11,7 @@ mod capture;
 mod catalog;
 pub mod documents;
 mod fit;
+pub mod fold;
 mod graph;
 mod graph_cache;
 mod inventory;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use apply::{Admission, Intake};
 pub use capture::{Projection, ShownView, Write};
+pub use fold::{Folded, Folding, Freed};
 pub use graph::{Graph, Node};
 pub use keys::{Number, Slot};
 pub use life::begin_new_life;
@@ -47,7 +49,7 @@ use crate::id::{CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreI
 use crate::ledger::{self, Cursor, Peer};
 use crate::store::{self, Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
 use catalog::Catalog;
-use fit::OperationsCache;
+use fit::{OperationsCache, PackedCache};
 use graph_cache::GraphCache;
 use quarantine::QuarantineRow;
 
@@ -81,6 +83,8 @@ pub struct Commit {
     pub shown: Vec<ShownView>,
     /// Records whose view is behind now.
     pub stale: Vec<RecordKey>,
+    /// A record has so many loose changes now that it is to be folded.
+    pub due: bool,
     /// There was nothing in it but what can be made again from the rest: views, and what is known
     /// of peers. It did not wait for the disk.
     pub derived: bool,
@@ -107,6 +111,7 @@ pub struct Replica {
     lsns: RefCell<BTreeMap<SpaceId, Lsn>>,
     graphs: GraphCache,
     operations: OperationsCache,
+    packed: PackedCache,
     quarantine: QuarantineSize,
     pending: Commit,
     failed: bool,
@@ -139,6 +144,7 @@ impl Replica {
             lsns: RefCell::default(),
             graphs: GraphCache::default(),
             operations: OperationsCache::default(),
+            packed: PackedCache::default(),
             quarantine,
             pending: Commit::default(),
             failed: false,
@@ -439,7 +445,9 @@ const fn is_derived(table: Table) -> bool {
         | Table::Elements
         | Table::Tree
         | Table::Quarantine
-        | Table::Waiting => false,
+        | Table::Waiting
+        | Table::Snapshots
+        | Table::Due => false,
     }
 }
 

@@ -6,11 +6,12 @@ use super::catalog::Catalog;
 use super::graph::{Graph, Node, block_of, first_of, read_nodes};
 use super::keys::{self, Number, Slot};
 use super::quarantine::QuarantineRow;
-use super::rows::{self, Header, LogRow, StaleRow, ViewRow};
+use super::rows::{self, Header, LogRow, SnapshotRow, StaleRow, ViewRow};
 use crate::codec::Malformed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, RecordKey, SpaceId};
 use crate::ledger::{self, Cursor};
+use crate::plant::{self, Plant};
 use crate::reconcile::{RangeKey, Span, Total};
 use crate::store::{Batch, KeyRange, Order, Snapshot, StoreError, Table, Visit, Write, prefix_end};
 
@@ -272,6 +273,19 @@ impl<'a> Rows<'a> {
         self.row(Table::Log, &keys::log(space, lsn), LogRow::decode)
     }
 
+    /// A record's document up to some change, if its changes were folded.
+    pub(super) fn snapshot_of(&self, slot: Slot) -> Result<Option<SnapshotRow>> {
+        self.row(Table::Snapshots, &slot.key(), SnapshotRow::decode)
+    }
+
+    /// The last number up to which changes were taken out of a space's log; all after it are there.
+    pub(super) fn horizon(&self, space: Number) -> Result<Lsn> {
+        let read = |row: &[u8]| crate::codec::Reader::new(row).u64("horizon").map(Lsn);
+        let row = self.row(Table::Meta, &keys::horizon(space), read)?;
+        Ok(row.unwrap_or_default())
+    }
+
+    /// The newest number of a space's log, whether its change is still there or was folded.
     pub(super) fn last_lsn(&self, space: Number) -> Result<Lsn> {
         let prefix = space.0.to_be_bytes();
         let end = prefix_end(&prefix);
@@ -286,7 +300,10 @@ impl<'a> Rows<'a> {
             last = Lsn(read.unwrap_or(0));
             ControlFlow::Break(())
         })?;
-        Ok(last)
+        if plant::is_planted(Plant::ReuseNumbers) {
+            return Ok(last);
+        }
+        Ok(last.max(self.horizon(space)?))
     }
 
     pub(super) fn cursor(
@@ -334,6 +351,15 @@ impl<'a> Rows<'a> {
             return Err(damaged(Table::Graph, &found));
         }
         Ok(nodes)
+    }
+
+    /// The record's change at a position; none if it has not so many.
+    pub(super) fn node_at(&self, slot: Slot, position: u32) -> Result<Option<Node>> {
+        let block = block_of(position);
+        let first = first_of(block);
+        let nodes = read_nodes(&self.block(slot, block)?, first);
+        let nodes = nodes.map_err(|error| damaged(Table::Graph, &error))?;
+        Ok(nodes.into_iter().nth(index(position - first)))
     }
 
     /// The record's whole change graph.

@@ -40,6 +40,14 @@ pub struct Header {
     pub refused: u32,
     /// The heads of the document where some are refused; else those of the record.
     pub admitted: Vec<ChangeHash>,
+    /// How many changes, from the first on, are in its snapshot; the others are loose in the log.
+    pub folded: u32,
+    /// Bytes of those changes.
+    pub folded_bytes: u64,
+    /// Bytes of the snapshot.
+    pub snapshot_bytes: u64,
+    /// Bytes of all changes from which on folding is worth another try.
+    pub fold_at: u64,
 }
 
 impl Header {
@@ -55,6 +63,31 @@ impl Header {
             return self.hashes();
         }
         self.admitted.iter().copied().collect()
+    }
+
+    /// Number of changes that are loose in the log.
+    pub const fn loose(&self) -> u32 {
+        self.changes.saturating_sub(self.folded)
+    }
+
+    /// Bytes of the changes that are loose in the log.
+    pub const fn loose_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.folded_bytes)
+    }
+
+    /// Bytes that the record's history takes: its snapshot, and what is loose.
+    pub const fn weight(&self) -> u64 {
+        self.snapshot_bytes.saturating_add(self.loose_bytes())
+    }
+
+    /// Whether it has changes that can be folded: more than one, none of them in dispute.
+    pub const fn can_fold(&self) -> bool {
+        self.refused == 0 && self.loose() > 1
+    }
+
+    /// Whether enough is loose to fold it.
+    pub(super) fn is_due(&self) -> bool {
+        self.can_fold() && self.bytes >= self.fold_at.max(limits::FOLD_BYTES_MIN)
     }
 
     /// The key under which its element stands.
@@ -83,6 +116,10 @@ impl Header {
             for head in &self.admitted {
                 writer.raw(head.as_bytes());
             }
+        }
+        writer.varint(self.folded.into()).varint(self.fold_at);
+        if self.folded > 0 {
+            writer.varint(self.folded_bytes).varint(self.snapshot_bytes);
         }
         writer.finish()
     }
@@ -117,6 +154,12 @@ impl Header {
                 let head = ChangeHash::from_bytes(reader.array("admitted head")?);
                 header.admitted.push(head);
             }
+        }
+        header.folded = position(&mut reader)?;
+        header.fold_at = reader.varint("fold at")?;
+        if header.folded > 0 {
+            header.folded_bytes = reader.varint("folded bytes")?;
+            header.snapshot_bytes = reader.varint("snapshot bytes")?;
         }
         reader.finish("record header")?;
         Ok(header)
@@ -181,6 +224,33 @@ impl LogRow {
             correlation,
             bytes,
         }
+    }
+}
+
+/// A record's document up to some change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SnapshotRow {
+    /// How many changes are in it: all up to there, in the order of the store.
+    pub changes: u32,
+    /// The document, as Automerge saves it.
+    pub document: Bytes,
+}
+
+impl SnapshotRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(self.document.len() + 5);
+        writer.varint(self.changes.into()).raw(&self.document);
+        writer.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(row);
+        let changes = position(&mut reader)?;
+        let document = reader.take(reader.remaining(), "document")?;
+        Ok(Self {
+            changes,
+            document: Bytes::copy_from_slice(document),
+        })
     }
 }
 

@@ -1,16 +1,17 @@
 //! Whether what a store holds agrees with itself: every table against the log it follows from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use super::graph::Node;
 use super::keys::{self, Number, Slot};
 use super::read::{Rows, damaged};
 use super::rows::{Header, decode_element, is_tombstone};
 use super::tree;
 use crate::codec::Reader;
-use crate::doc::Change;
+use crate::doc::{Change, inspect_snapshot};
 use crate::error::Result;
-use crate::id::{CollectionId, Lsn, RecordId, SpaceId};
+use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, SpaceId};
 use crate::reconcile::{Element, Total};
 use crate::store::{Batch, Table, Write};
 
@@ -91,24 +92,19 @@ impl Rows<'_> {
         let mut complaints = Vec::new();
         let nodes = self.nodes(slot, 0, header)?;
         let log = self.number(space, None)?.unwrap_or(Number(u32::MAX));
+        let (loose, folded) = (lsns, self.folded_changes(slot, header, &mut complaints)?);
         let mut known = BTreeSet::new();
         let mut heads = BTreeSet::new();
-        for node in &nodes {
-            lsns.insert(node.lsn);
-            let Some(row) = self.log_row(log, node.lsn)? else {
-                complaints.push(format!("change {} is not in the log", node.hash.short()));
-                continue;
+        for (position, node) in (0..).zip(&nodes) {
+            let change = if position < header.folded {
+                folded.get(&node.hash).cloned()
+            } else {
+                loose.insert(node.lsn);
+                self.loose_change(log, slot, node, &mut complaints)?
             };
-            let change = match Change::verify(row.bytes.clone()) {
-                Ok(change) if change.hash() == node.hash && row.slot == slot => change,
-                Ok(_) => {
-                    complaints.push(format!("the log has another change at {}", node.lsn));
-                    continue;
-                }
-                Err(fault) => {
-                    complaints.push(format!("change {}: {fault}", node.hash.short()));
-                    continue;
-                }
+            let Some(change) = change else {
+                complaints.push(format!("change {} is missing", node.hash.short()));
+                continue;
             };
             if !change.deps().iter().all(|it| known.contains(it)) {
                 complaints.push(format!("{} stands before a parent", node.hash.short()));
@@ -126,6 +122,56 @@ impl Rows<'_> {
             complaints.push("its heads are not those of its changes".to_owned());
         }
         Ok(complaints)
+    }
+
+    /// The changes in a record's snapshot.
+    fn folded_changes(
+        &self,
+        slot: Slot,
+        header: &Header,
+        complaints: &mut Vec<String>,
+    ) -> Result<BTreeMap<ChangeHash, Change>> {
+        if self.get(Table::Due, &slot.key())?.is_none() && header.is_due() {
+            complaints.push("it is due to be folded, and nobody knows".to_owned());
+        }
+        let row = self.snapshot_of(slot)?;
+        let covered = row.as_ref().map_or(0, |it| it.changes);
+        let size = row.as_ref().map_or(0, |it| it.document.len());
+        if covered != header.folded || u64::try_from(size) != Ok(header.snapshot_bytes) {
+            complaints.push("its snapshot is not the one it is said to have".to_owned());
+        }
+        let taken = row.map(|it| inspect_snapshot(it.document)).transpose();
+        let changes = taken.unwrap_or_else(|refused| {
+            complaints.push(format!("its snapshot: {}", refused.detail));
+            None
+        });
+        let changes = changes.unwrap_or_default().into_iter();
+        let changes: BTreeMap<_, _> = changes.map(|it| (it.hash(), it)).collect();
+        if u32::try_from(changes.len()) != Ok(header.folded) {
+            complaints.push("its snapshot has other changes than it is said to".to_owned());
+        }
+        Ok(changes)
+    }
+
+    /// A change that is loose in the log.
+    fn loose_change(
+        &self,
+        log: Number,
+        slot: Slot,
+        node: &Node,
+        complaints: &mut Vec<String>,
+    ) -> Result<Option<Change>> {
+        let Some(row) = self.log_row(log, node.lsn)? else {
+            return Ok(None);
+        };
+        match Change::verify(row.bytes) {
+            Ok(change) if change.hash() == node.hash && row.slot == slot => {
+                return Ok(Some(change));
+            }
+            Ok(_) => complaints.push(format!("the log has another change at {}", node.lsn)),
+            Err(fault) => complaints.push(format!("change {}: {fault}", node.hash.short())),
+        }
+        Ok(None)
     }
 
     fn verify_sums(
@@ -200,6 +246,12 @@ impl Rows<'_> {
             found.extend(lsn.ok().map(Lsn));
             ControlFlow::Continue(())
         })?;
+        let horizon = self.horizon(number)?;
+        let last = self.last_lsn(number)?;
+        let after = (horizon.0..last.0).map(|it| Lsn(it + 1));
+        if !after.clone().all(|it| expected.contains(&it)) {
+            complaints.push("a change after the horizon of the log is not in it".to_owned());
+        }
         if found != *expected {
             complaints.push("the log holds other changes than the records".to_owned());
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::doc::{self, Received};
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, SpaceId};
+use crate::limits;
 use crate::wire::{self, Changes, Class, Message, WireError};
 
 /// A checked frame.
@@ -52,17 +53,66 @@ pub struct Group {
     pub changes: Vec<Received>,
 }
 
-/// Decodes a frame and checks every change in it. Pure: links run it in parallel.
+/// A frame that was read, and whose changes are still to be checked.
+#[derive(Debug)]
+pub struct Opened {
+    frame: Bytes,
+    correlation: CorrelationId,
+    message: Message,
+}
+
+/// Reads a frame.
 ///
 /// # Errors
-/// When the frame is not a message; a bad change inside a good frame is no error here.
-pub fn inspect(frame: &Bytes, limit: usize) -> Result<Inbound, WireError> {
+/// When it is not a message.
+pub fn open(frame: &Bytes, limit: usize) -> Result<Opened, WireError> {
     let wire::Frame {
         correlation,
         message,
     } = wire::decode(frame, limit)?;
-    let body = match message {
-        Message::Hello(hello) => InboundBody::Hello(hello, frame.clone()),
+    Ok(Opened {
+        frame: frame.clone(),
+        correlation,
+        message,
+    })
+}
+
+/// Reads a frame and checks every change in it, see [`Opened::check`].
+///
+/// # Errors
+/// As [`open`]; a bad change inside a good frame is no error here.
+pub fn inspect(frame: &Bytes, limit: usize) -> Result<Inbound, WireError> {
+    Ok(open(frame, limit)?.check())
+}
+
+impl Opened {
+    /// How many changes its snapshots say they hold: what checking it takes memory for beyond its
+    /// own bytes.
+    pub fn folded_changes(&self) -> u64 {
+        let Message::Changes(changes) = &self.message else {
+            return 0;
+        };
+        let all = changes.groups.iter().flat_map(|it| &it.changes);
+        let snapshots = all.filter(|it| doc::is_snapshot(it));
+        snapshots.map(|it| doc::snapshot_changes(it)).sum()
+    }
+
+    /// Checks every change in it, and takes snapshots apart into theirs. Pure: links run it in
+    /// parallel.
+    pub fn check(self) -> Inbound {
+        let Self {
+            frame,
+            correlation,
+            message,
+        } = self;
+        let body = body(message, frame, correlation);
+        Inbound { correlation, body }
+    }
+}
+
+fn body(message: Message, frame: Bytes, correlation: CorrelationId) -> InboundBody {
+    match message {
+        Message::Hello(hello) => InboundBody::Hello(hello, frame),
         Message::Changes(changes) => check(changes, correlation),
         other @ (Message::Auth { .. }
         | Message::Open(_)
@@ -77,8 +127,77 @@ pub fn inspect(frame: &Bytes, limit: usize) -> Result<Inbound, WireError> {
         | Message::Bye { .. }
         | Message::Error { .. }
         | Message::Unknown { .. }) => InboundBody::Other(other),
-    };
-    Ok(Inbound { correlation, body })
+    }
+}
+
+impl Inbound {
+    /// The same in steps that hold nobody up: where snapshots bring many changes these come by
+    /// [`limits::CHANGES_PER_STEP`], and what the frame says of their end comes with the last.
+    pub fn steps(self) -> Vec<Self> {
+        let Self { correlation, body } = self;
+        let InboundBody::Changes {
+            space,
+            class,
+            upto,
+            cost,
+            groups,
+        } = body
+        else {
+            return vec![Self { correlation, body }];
+        };
+        let mut steps = split(groups);
+        let last = steps.pop().unwrap_or_default();
+        let step = |groups, upto, cost| Self {
+            correlation,
+            body: InboundBody::Changes {
+                space,
+                class,
+                upto,
+                cost,
+                groups,
+            },
+        };
+        let mut inbound: Vec<_> = steps.into_iter().map(|it| step(it, Lsn(0), 0)).collect();
+        inbound.push(step(last, upto, cost));
+        inbound
+    }
+
+    /// Bytes of the changes in it.
+    pub fn change_bytes(&self) -> usize {
+        let InboundBody::Changes { groups, .. } = &self.body else {
+            return 0;
+        };
+        let bytes = |it: &Received| match it {
+            Ok(change) => change.bytes().len(),
+            Err(refused) => refused.bytes.len(),
+        };
+        groups.iter().flat_map(|it| &it.changes).map(bytes).sum()
+    }
+}
+
+/// Parts groups so that no part has more than [`limits::CHANGES_PER_STEP`] changes.
+fn split(groups: Vec<Group>) -> Vec<Vec<Group>> {
+    let mut parts = Vec::new();
+    let mut part = Vec::new();
+    let mut room = limits::CHANGES_PER_STEP;
+    for mut group in groups {
+        while group.changes.len() > room {
+            let rest = group.changes.split_off(room);
+            let whole = Group {
+                collection: group.collection.clone(),
+                changes: std::mem::replace(&mut group.changes, rest),
+                done: false,
+                ..group
+            };
+            part.push(whole);
+            parts.push(std::mem::take(&mut part));
+            room = limits::CHANGES_PER_STEP;
+        }
+        room -= group.changes.len();
+        part.push(group);
+    }
+    parts.push(part);
+    parts
 }
 
 fn check(changes: Changes, frame: CorrelationId) -> InboundBody {
@@ -89,6 +208,7 @@ fn check(changes: Changes, frame: CorrelationId) -> InboundBody {
         upto,
         groups,
     } = changes;
+    let mut room = limits::SNAPSHOT_CHANGES_MAX + limits::SNAPSHOT_CHANGES_TARGET;
     let groups = groups.into_iter().map(|group| Group {
         collection: group.collection,
         record: group.record,
@@ -98,7 +218,7 @@ fn check(changes: Changes, frame: CorrelationId) -> InboundBody {
             group.correlation
         },
         done: group.done,
-        changes: group.changes.into_iter().map(doc::inspect).collect(),
+        changes: received(group.changes, &mut room),
     });
     InboundBody::Changes {
         space,
@@ -107,4 +227,27 @@ fn check(changes: Changes, frame: CorrelationId) -> InboundBody {
         cost,
         groups: groups.collect(),
     }
+}
+
+/// Checks changes, and takes snapshots apart as long as there is room for what is in them.
+fn received(changes: Vec<Bytes>, room: &mut u64) -> Vec<Received> {
+    let mut received = Vec::with_capacity(changes.len());
+    for bytes in changes {
+        if !doc::is_snapshot(&bytes) {
+            received.push(doc::inspect(bytes));
+            continue;
+        }
+        let inside = doc::snapshot_changes(&bytes);
+        if let Some(rest) = room.checked_sub(inside) {
+            *room = rest;
+            match doc::inspect_snapshot(bytes) {
+                Ok(inside) => received.extend(inside.into_iter().map(Ok)),
+                Err(refused) => received.push(Err(refused)),
+            }
+        } else {
+            let detail = "the snapshots of one frame have too many changes".to_owned();
+            received.push(Err(doc::refuse(bytes, detail)));
+        }
+    }
+    received
 }

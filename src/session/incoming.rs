@@ -341,7 +341,8 @@ impl Session {
                 return Ok(fault(ErrorCode::OverLimit, text));
             }
             let known = known.into_iter().collect();
-            link.enqueue(Push::Record { key, known });
+            let asked = true;
+            link.enqueue(Push::Record { key, known, asked });
         }
         Ok(Ok(()))
     }

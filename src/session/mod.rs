@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use credit::Credit;
-pub use inbound::{Group, Inbound, InboundBody, inspect};
+pub use inbound::{Group, Inbound, InboundBody, Opened, inspect, open};
 pub use space::SpaceStatus;
 
 use crate::access::{Identity, Policy, Role};
@@ -335,6 +335,13 @@ impl Session {
     /// Whether cursors moved that are not written yet.
     pub fn has_unsaved(&self) -> bool {
         self.spaces.values().any(SpaceLink::is_unsaved)
+    }
+
+    /// The spaces that are being spoken of, each with the place up to which nothing of its log is to
+    /// be sent any more.
+    pub fn places(&self) -> impl Iterator<Item = (SpaceId, Lsn)> {
+        let active = self.spaces.values().filter(|it| it.is_active());
+        active.map(|it| (it.space(), it.place()))
     }
 
     /// Writes moved cursors into the next commit.

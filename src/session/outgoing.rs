@@ -275,13 +275,16 @@ fn from_log(
 }
 
 /// What walks found, and what the peer asked for.
-fn pushed(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Filling> {
+pub(super) fn pushed(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Filling> {
     let mut filling = Filling::new();
     while !filling.is_full() {
         if let Some(mut record) = link.current.take() {
             fill_record(&mut record, &mut filling, inventory)?;
             if record.pieces.is_empty() {
-                filling.done(&record.key);
+                // What a walk found answers nothing: the peer may have asked besides.
+                if record.asked {
+                    filling.done(&record.key);
+                }
                 link.pushed(&record.key);
             } else {
                 link.current = Some(record);
@@ -289,9 +292,9 @@ fn pushed(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Filling> {
             continue;
         }
         match link.next_push() {
-            Some(Push::Record { key, known }) => {
+            Some(Push::Record { key, known, asked }) => {
                 let pieces = inventory.lacking(&key, &known)?.into();
-                link.current = Some(RecordPush { key, pieces });
+                link.current = Some(RecordPush { key, pieces, asked });
             }
             Some(Push::Range { .. }) if link.open_wants.len() >= limits::OPEN_WANTS_MAX => break,
             Some(range @ Push::Range { .. }) => expand(link, range, inventory)?,
@@ -311,6 +314,14 @@ fn fill_record(
     {
         if let Some(entry) = inventory.entry(record.key.space, piece.lsn)? {
             filling.push(entry, CorrelationId::default());
+            continue;
+        }
+        // It was folded, now or long ago: the snapshot has it, and all before it.
+        if let Some(snapshot) = inventory.snapshot(&record.key)? {
+            record.pieces.retain(|it| it.position >= snapshot.changes);
+            if !plant::is_planted(Plant::WithholdSnapshot) {
+                filling.snapshot(&record.key, snapshot);
+            }
         }
     }
     Ok(())
@@ -345,6 +356,7 @@ fn expand(link: &mut SpaceLink, range: Push, inventory: &dyn Inventory) -> Resul
             records.push(Push::Record {
                 key,
                 known: Vec::new(),
+                asked: false,
             });
         } else {
             // The peer may have most of it at another place of the order: let it say.

@@ -49,6 +49,8 @@ pub struct SpaceStatus {
 pub(super) struct RecordPush {
     pub key: RecordKey,
     pub pieces: VecDeque<Piece>,
+    /// The peer has asked for it.
+    pub asked: bool,
 }
 
 /// One space on one link.
@@ -221,7 +223,9 @@ impl SpaceLink {
         // What the peer says it holds counts, unless it is more than there is: then this store
         // was set back, and its numbers mean nothing.
         let acked = self.cursor.acked.max(theirs.acked);
-        let known = self.resumed && covered && acked <= lsn;
+        // What left the log can't be sent from it.
+        let kept = acked >= inventory.horizon(self.space)?;
+        let known = self.resumed && covered && acked <= lsn && kept;
         let equal = (same_want && theirs.root == self.root(inventory)?)
             || plant::is_planted(Plant::TrustRoots);
         self.caught_up = equal;
@@ -246,6 +250,12 @@ impl SpaceLink {
         let dialer_walks = !self.resumed || !theirs.resume;
         self.start_walk = anyone_walks && if is_dialer { true } else { !dialer_walks };
         Ok(())
+    }
+
+    /// Up to where nothing of the log is to be sent any more, as long as the link lasts.
+    pub(super) fn place(&self) -> Lsn {
+        let bulk = self.backlog.map_or(self.live, |(after, _)| after);
+        bulk.min(self.relay.sent_up_to(self.live))
     }
 
     /// The peer holds the log up to `lsn`.
@@ -374,8 +384,13 @@ impl SpaceLink {
         if is_own || is_small || self.open_wants.len() >= limits::OPEN_WANTS_MAX {
             return false;
         }
+        // A request that is out already says nothing of this change: its answer is none to the offer.
+        let is_out = self.open_wants.contains(&entry.key) && !self.wants.contains(&entry.key);
         self.ask(entry.key.clone());
         self.relay.offer(entry.key.clone(), entry.lsn);
+        if is_out {
+            self.relay.offer_again(&entry.key);
+        }
         true
     }
 

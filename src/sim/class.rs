@@ -111,6 +111,12 @@ classes! {
     Waited = "waited",
     /// What waited in quarantine followed its parents.
     Released = "released",
+    /// A snapshot was made of a record.
+    Folded = "folded",
+    /// A record was folded because someone asked for compaction.
+    Compacted = "compacted",
+    /// A record reached another host as its snapshot.
+    SnapshotSent = "snapshot_sent",
     /// A store grew past 100 MB.
     LargeStore = "large_store",
 }

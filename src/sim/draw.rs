@@ -145,7 +145,13 @@ fn draw_line(svg: &mut String, sheet: Sheet, moment: usize, line: &Line) {
         // What strangers say comes from no lane.
         Some(What::Heard { .. } | What::Lost { .. } | What::Closed) => dot("x", (x, y), 3, &title),
         Some(What::Started | What::Linked) => dot("u", (x, y), 3, &title),
-        Some(What::Shown { .. } | What::Delivered(..)) => dot("v", (x, y), 3, &title),
+        Some(
+            What::Shown { .. }
+            | What::Delivered(..)
+            | What::Folded(_)
+            | What::Compacted(_)
+            | What::Unfolded(_),
+        ) => dot("v", (x, y), 3, &title),
         Some(What::Sent { .. } | What::Dialled { .. }) | None => return,
     };
     svg.push_str(&mark);

@@ -62,6 +62,12 @@ pub enum What {
     Delivered(Ticket, Result<(), ErrorKind>),
     /// A view changed.
     Shown(RecordKey),
+    /// A worker made a snapshot of a record.
+    Folded(RecordKey),
+    /// All records were folded that can be: so many.
+    Compacted(u64),
+    /// Snapshots came, with so many changes in them.
+    Unfolded(u64),
     /// Its process or its power died.
     Crashed {
         /// Bytes that it had written and not synced.
@@ -158,6 +164,9 @@ impl fmt::Display for What {
             Self::Delivered(_, Ok(())) => f.write_str("knows an edit delivered"),
             Self::Delivered(_, Err(kind)) => write!(f, "waits no longer for a delivery: {kind:?}"),
             Self::Shown(key) => write!(f, "shows {}/{}", key.collection, key.record.short()),
+            Self::Folded(key) => write!(f, "folds {}/{}", key.collection, key.record.short()),
+            Self::Compacted(records) => write!(f, "is compacted, {records} records folded"),
+            Self::Unfolded(changes) => write!(f, "takes snapshots of {changes} changes apart"),
             Self::Crashed {
                 unsynced_bytes,
                 power: true,

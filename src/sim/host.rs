@@ -9,10 +9,10 @@ use crate::doc::{Document, Edit, EditMeta, Value};
 use crate::engine::{Config, Effect, Engine, Event, LinkId, LinkStatus, Target, Ticket};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{ActorId, CorrelationId, Heads, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::id::{ActorId, CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{PeerAddress, PeerEvent, PeerState};
 use crate::replica::documents::Loaded;
-use crate::replica::{Header, Projection, Rows, Write};
+use crate::replica::{Folding, Header, Projection, Rows, Write, fold};
 use crate::store::Store;
 use crate::time::{Instant, Now, WallTime};
 use crate::wire::Wanted;
@@ -301,6 +301,23 @@ impl Host {
             changes,
             value: value.map_err(|fault| fault.to_string()),
         })
+    }
+
+    /// Makes a snapshot of a record as a node's folder does.
+    pub(super) fn fold(&self, key: RecordKey, upto: Lsn, wanted: bool) -> Event {
+        let made = self.store().map(|store| {
+            let snapshot = store.snapshot()?;
+            fold::fold(&Rows::new(snapshot.as_ref()), &key, upto, wanted)
+        });
+        // What can't be read is not folded.
+        let folding = made.and_then(Result::ok).unwrap_or(Folding::NotYet);
+        Event::Folded(key, folding)
+    }
+
+    /// Asks for all records to be folded that can be.
+    pub(super) fn compact(&mut self, now: Now) {
+        let ticket = self.next_ticket();
+        self.handle(now, Event::Compact(ticket));
     }
 
     /// Whether no view is stale and every session's peer has acknowledged everything. Peers in

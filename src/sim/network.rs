@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::engine::{Event, LinkId};
 use crate::entropy::Entropy;
-use crate::id::{RecordKey, ReplicaId};
+use crate::id::{Lsn, RecordKey, ReplicaId};
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
 use crate::time::Instant;
@@ -45,15 +45,25 @@ pub(super) enum Arrival {
         host: usize,
         event: Event,
     },
-    Project {
+    /// A worker gets to what it was asked for by one life of a host.
+    Work {
         host: usize,
-        key: RecordKey,
+        job: Job,
         life: u64,
     },
     /// A host that was down starts again.
     Start {
         host: usize,
     },
+}
+
+/// What a host has others do, away from its engine.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Bring a view up to its record's heads.
+    Project(RecordKey),
+    /// Make a snapshot of a record, up to where in the log, as someone asked or not.
+    Fold(RecordKey, Lsn, bool),
 }
 
 #[derive(Debug)]
@@ -174,7 +184,7 @@ impl Network {
         }
         let bytes = match &arrival {
             Arrival::Frame { bytes, .. } => bytes.len(),
-            Arrival::Event { .. } | Arrival::Project { .. } | Arrival::Start { .. } => 0,
+            Arrival::Event { .. } | Arrival::Work { .. } | Arrival::Start { .. } => 0,
         };
         let at = self.in_order(now, from, to, bytes);
         self.push(at, arrival);
@@ -285,13 +295,13 @@ impl Network {
         self.push(at, Arrival::Event { host, event });
     }
 
-    pub(super) fn project(&mut self, now: Instant, host: usize, key: RecordKey, life: u64) {
+    pub(super) fn work(&mut self, now: Instant, host: usize, job: Job, life: u64) {
         let at = self.delayed(now);
-        self.push(at, Arrival::Project { host, key, life });
+        self.push(at, Arrival::Work { host, job, life });
     }
 
-    /// A projector has read a record and is about to say what it made of it.
-    pub(super) fn projected(&mut self, now: Instant, host: usize, event: Event) {
+    /// A worker has read a record and is about to say what it made of it.
+    pub(super) fn worked(&mut self, now: Instant, host: usize, event: Event) {
         let at = self.delayed(now);
         self.push(at, Arrival::Event { host, event });
     }
@@ -348,7 +358,7 @@ impl Network {
             Arrival::Event { host, event } => {
                 *host == to.0 && matches!(event, Event::LinkLost { link, .. } if *link == to.1)
             }
-            Arrival::Project { .. } | Arrival::Start { .. } => false,
+            Arrival::Work { .. } | Arrival::Start { .. } => false,
         };
         self.held.retain(|(_, _, it)| !lost(it));
         self.on_the_way
@@ -378,7 +388,7 @@ impl Network {
             Arrival::Event { host, event } => {
                 event_link(event).is_some_and(|link| ends.contains(&(*host, link)))
             }
-            Arrival::Project { .. } | Arrival::Start { .. } => false,
+            Arrival::Work { .. } | Arrival::Start { .. } => false,
         };
         let mut dials = Vec::new();
         self.held.retain(|(_, _, it)| !lost(it));
@@ -434,7 +444,7 @@ impl Network {
     /// Drops everything on its way to a host that has crashed, but not its restart.
     pub(super) fn forget(&mut self, crashed: usize) {
         self.on_the_way.retain(|_, arrival| match arrival {
-            Arrival::Event { host, .. } | Arrival::Project { host, .. } => *host != crashed,
+            Arrival::Event { host, .. } | Arrival::Work { host, .. } => *host != crashed,
             Arrival::Frame { to, .. } => to.0 != crashed,
             Arrival::Start { .. } => true,
         });
@@ -474,6 +484,8 @@ const fn event_link(event: &Event) -> Option<LinkId> {
         | Event::Import { .. }
         | Event::Projected(_)
         | Event::NotProjected(_)
+        | Event::Folded(..)
+        | Event::Compact(_)
         | Event::Await { .. }
         | Event::Forget(_)
         | Event::Status(_)

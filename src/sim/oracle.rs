@@ -163,6 +163,18 @@ impl Oracle {
                 }
                 Ok(())
             }
+            What::Folded(_) => {
+                classes.reach(Class::Folded);
+                Ok(())
+            }
+            What::Compacted(records) => {
+                classes.add(Class::Compacted, *records);
+                Ok(())
+            }
+            What::Unfolded(_) => {
+                classes.reach(Class::SnapshotSent);
+                Ok(())
+            }
             What::Shown(key) => self.view_went_forward(world, fact.host, key),
             What::Started => {
                 self.shown.retain(|(host, _), _| *host != fact.host);

@@ -40,6 +40,7 @@ impl Run<'_> {
             | Step::Large { .. }
             | Step::Delete { .. }
             | Step::Restore { .. }
+            | Step::Compact { .. }
             | Step::Wait { .. } => self.work(step),
             Step::Run { millis } => self.advance(Duration::from_millis(*millis)),
             Step::Sever { .. }
@@ -112,6 +113,10 @@ impl Run<'_> {
                 conflicts,
             } => self.transaction(*host, (*first, *count), *conflicts),
             Step::Burst { host, count } => self.burst(*host, *count),
+            Step::Compact { host } => {
+                self.world.compact(*host);
+                self.observe()
+            }
             Step::Wait {
                 host,
                 record,

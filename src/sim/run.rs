@@ -144,6 +144,7 @@ impl<'a> Run<'a> {
                 } else {
                     Durability::Immediate
                 },
+                horizon: Duration::from_millis(scenario.horizon_millis),
                 ..World::config()
             };
             world.add_host(storage, config)?;

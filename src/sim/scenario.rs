@@ -64,6 +64,8 @@ pub struct Scenario {
     pub relay: bool,
     /// Whether writes count as done before they are on disk.
     pub relaxed: bool,
+    /// How long the log is kept for those who don't come back, in milliseconds.
+    pub horizon_millis: u64,
     /// Number of records.
     pub records: usize,
     /// What happens.
@@ -102,6 +104,12 @@ impl Scenario {
             },
             relay: entropy.below(4) == 0,
             relaxed: entropy.below(8) == 0,
+            // A week is longer than any run.
+            horizon_millis: match seed % 3 {
+                0 => 0,
+                1 => 20_000,
+                _ => 7 * 86_400_000,
+            },
             records: match profile {
                 Profile::Many => 200 + below(&mut entropy, 300),
                 _ => 1 + below(&mut entropy, 6),
@@ -300,6 +308,7 @@ fn many(entropy: &mut Entropy, host: usize, record: usize) -> Step {
         6 if entropy.below(3) == 0 => Step::Wipe { host },
         6 => Step::Kill { host },
         7 | 8 => run(entropy, 30_000),
+        15 => Step::Compact { host },
         _ => Step::Edit {
             host,
             record,
@@ -327,6 +336,7 @@ fn work(entropy: &mut Entropy, host: usize, record: usize, records: usize) -> St
             record,
             stores: 1 + below(entropy, 2),
         },
+        16 => Step::Compact { host },
         9..=15 => {
             let longest = if entropy.below(8) == 0 { 90_000 } else { 3_000 };
             run(entropy, longest)

@@ -2,12 +2,14 @@
 
 use super::fact::{Heard, What};
 use super::host::Host;
-use super::network::{self, Arrival, End};
+use super::network::{self, Arrival, End, Job};
 use super::world::World;
 use crate::engine::{Effect, Event, Reply, Ticket};
 use crate::error::Result;
 use crate::limits;
+use crate::replica::Folding;
 use crate::session;
+use crate::wire::ErrorCode;
 
 impl World {
     pub(super) fn arrive(&mut self, arrival: Arrival) {
@@ -39,14 +41,20 @@ impl World {
                 }
                 self.tell(host, event);
             }
-            Arrival::Project { host, key, life } => {
+            Arrival::Work { host, job, life } => {
                 let alive = |it: &&Host| it.life() == life;
                 let Some(it) = self.hosts.get(host).filter(alive) else {
                     return;
                 };
                 // What it makes is told later: more may come to the record meanwhile.
-                let made = it.project(key);
-                self.network.projected(self.now, host, made);
+                let made = match job {
+                    Job::Project(key) => it.project(key),
+                    Job::Fold(key, upto, wanted) => it.fold(key, upto, wanted),
+                };
+                if let Event::Folded(key, Folding::Made(_)) = &made {
+                    self.note(host, What::Folded(key.clone()));
+                }
+                self.network.worked(self.now, host, made);
             }
             Arrival::Start { host } => {
                 if self.dead.contains(&host) || self.hosts.get(host).is_some_and(Host::is_up) {
@@ -64,8 +72,27 @@ impl World {
             self.stranger_hears(host, link, bytes);
             return;
         }
-        let frame = session::inspect(bytes, limits::FRAME_BYTES_MAX)
-            .map_err(|error| (error.code(), error.to_string()));
+        let opened = session::open(bytes, limits::FRAME_BYTES_MAX);
+        let opened = opened.map_err(|error| (error.code(), error.to_string()));
+        let folded = opened.as_ref().map_or(0, session::Opened::folded_changes);
+        if folded > 0 {
+            self.note(host, What::Unfolded(folded));
+        }
+        let steps = match opened {
+            Ok(opened) => opened.check().steps().into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        for frame in steps {
+            self.hear(from, (host, link), frame);
+        }
+    }
+
+    fn hear(
+        &mut self,
+        from: usize,
+        (host, link): End,
+        frame: std::result::Result<session::Inbound, (ErrorCode, String)>,
+    ) {
         let engine = self.hosts.get(host).and_then(Host::engine);
         if self.facts.is_some() && engine.is_some_and(|it| it.has_link(link)) {
             let heard = match &frame {
@@ -119,16 +146,21 @@ impl World {
                     let dial = (peer, attempt);
                     self.network.dial(now.instant, host, dial, (expects, is_up));
                 }
-                Effect::Project(key) => {
-                    let life = self.hosts.get(host).map_or(0, Host::life);
-                    self.network.project(now.instant, host, key, life);
-                }
+                Effect::Project(key) => self.ask(host, Job::Project(key)),
+                Effect::Fold { key, upto, wanted } => self.ask(host, Job::Fold(key, upto, wanted)),
                 Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
                 Effect::Shown(view) => self.note(host, What::Shown(view.key)),
                 Effect::CancelDial { .. } | Effect::Trust(_) | Effect::Stopped => {}
             }
         }
         self.check_power(host);
+    }
+
+    /// Has a worker of a host do something.
+    fn ask(&mut self, host: usize, job: Job) {
+        let life = self.hosts.get(host).map_or(0, Host::life);
+        self.network
+            .work(self.now_of(host).instant, host, job, life);
     }
 
     fn replied(&mut self, host: usize, ticket: Ticket, reply: Reply) {
@@ -145,7 +177,11 @@ impl World {
             Reply::Delivered(result) => {
                 self.note(host, What::Delivered(ticket, kind(&result)));
             }
-            Reply::Imported(_) | Reply::Status(_) | Reply::Quarantined(_) => {}
+            Reply::Compacted(Ok(done)) => self.note(host, What::Compacted(done.records)),
+            Reply::Compacted(Err(_))
+            | Reply::Imported(_)
+            | Reply::Status(_)
+            | Reply::Quarantined(_) => {}
         }
     }
 }

@@ -104,6 +104,11 @@ pub enum Step {
         /// How many others.
         stores: usize,
     },
+    /// Someone has a store compacted.
+    Compact {
+        /// Where.
+        host: usize,
+    },
     /// Time passes.
     Run {
         /// Milliseconds.

@@ -105,6 +105,7 @@ impl World {
             durability: Durability::Immediate,
             projects: true,
             dialling: DialSettings::default(),
+            horizon: crate::limits::HORIZON,
         }
     }
 
@@ -266,6 +267,15 @@ impl World {
         let ticket = self.host_mut(host)?.wait(now, key.clone(), target);
         self.pump(host);
         Ok(ticket)
+    }
+
+    /// Has a host fold all records that it can.
+    pub fn compact(&mut self, host: usize) {
+        let now = self.now_of(host);
+        if let Some(it) = self.hosts.get_mut(host) {
+            it.compact(now);
+            self.pump(host);
+        }
     }
 
     /// When the next thing happens, if anything is to.

@@ -56,11 +56,15 @@ pub enum Table {
     Quarantine,
     /// Record, missing change, waiting change.
     Waiting,
+    /// Record -> its document up to some change, and how many of its changes that covers.
+    Snapshots,
+    /// Records with so many loose changes that they are to be folded.
+    Due,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Collections,
         Self::Log,
@@ -74,6 +78,8 @@ impl Table {
         Self::Peers,
         Self::Quarantine,
         Self::Waiting,
+        Self::Snapshots,
+        Self::Due,
     ];
 
     /// The table's name in a store's file.
@@ -92,6 +98,8 @@ impl Table {
             Self::Peers => "peers",
             Self::Quarantine => "quarantine",
             Self::Waiting => "waiting",
+            Self::Snapshots => "snapshots",
+            Self::Due => "due",
         }
     }
 }

@@ -59,6 +59,8 @@ pub mod span {
     pub const DIAL: &str = "dial";
     /// A view brought up to its record's heads.
     pub const PROJECT: &str = "project";
+    /// A record's loose changes put into a snapshot.
+    pub const FOLD: &str = "fold";
 }
 
 macro_rules! metrics {
@@ -120,6 +122,10 @@ metrics! {
         "Documents loaded away from replication, by cause.";
     VIEWS_PROJECTED = "syncline_views_projected_total" Counter Count []
         "Views brought up to their record's heads.";
+    RECORDS_FOLDED = "syncline_records_folded_total" Counter Count []
+        "Records whose loose changes went into their snapshot.";
+    CHANGES_FOLDED = "syncline_changes_folded_total" Counter Count []
+        "Changes that went from the log into snapshots.";
     VIEWS_STALE = "syncline_views_stale" Gauge Count []
         "Records whose view is behind their heads.";
 }

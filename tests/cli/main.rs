@@ -9,6 +9,7 @@
 )]
 
 mod command;
+mod compact;
 mod demo;
 mod doctor;
 mod failures;

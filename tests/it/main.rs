@@ -9,6 +9,8 @@
 #[cfg(feature = "websocket")]
 mod bad_input;
 #[cfg(feature = "sim")]
+mod compaction;
+#[cfg(feature = "sim")]
 mod flow;
 #[cfg(all(feature = "sim", feature = "redb"))]
 mod fuzz_corpus;

@@ -68,6 +68,7 @@ fn script(seed: u64, after: u64, again: Option<u64>) -> Scenario {
             record: 1,
             stores: 1,
         },
+        Step::Compact { host: 0 },
         pause(30_000),
     ];
     Scenario {
@@ -78,6 +79,7 @@ fn script(seed: u64, after: u64, again: Option<u64>) -> Scenario {
         disks: true,
         relay: false,
         relaxed: false,
+        horizon_millis: 0,
         records: 3,
         steps,
     }

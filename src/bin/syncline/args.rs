@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Check a store that nobody has open: every page, change, head and sum. Reads all of it.
     Doctor(DoctorArgs),
+    /// Fold the history of records, and make the file as small as it gets.
+    Compact(CompactArgs),
     /// Read records from JSON lines, or one record from an Automerge file.
     Import(ImportArgs),
     /// Write records as JSON lines, or one record as an Automerge file.
@@ -102,6 +104,16 @@ pub(crate) struct DoctorArgs {
     /// Make the sums over records again, which follow from the records; nothing else is touched.
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompactArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Fold also what replicas that were here within the last week have not got yet: when they come
+    /// back, such records travel to them whole.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, clap::Args)]

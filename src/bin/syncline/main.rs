@@ -3,6 +3,7 @@
 //! It uses the library's public API only, so it is an example of it too.
 
 mod args;
+mod compact;
 mod demo;
 mod doctor;
 mod export;
@@ -78,6 +79,7 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Sync(it) => reach::sync(it, space, out).await,
         Command::Status(it) => status::run(it, space, out).await,
         Command::Doctor(it) => doctor::run(&it, out),
+        Command::Compact(it) => compact::run(it, space, out).await,
         Command::Import(it) => import::run(it, space, out).await,
         Command::Export(it) => export::run(it, space, out).await,
         #[cfg(feature = "sim")]

@@ -43,6 +43,7 @@ fn rows(status: &Status, quarantine: &[Quarantined]) -> Vec<Vec<String>> {
     for space in &status.spaces {
         rows.push(row("space", space.space.to_string()));
         rows.push(row("  changes", number(space.lsn.0)));
+        rows.push(row("  horizon", number(space.horizon.0)));
         rows.push(row("  digest", space.root.clone()));
         for (name, records) in &space.collections {
             rows.push(row(
@@ -80,6 +81,7 @@ fn object(status: &Status, quarantine: &[Quarantined]) -> Json {
         json!({
             "space": it.space.to_string(),
             "changes": it.lsn.0,
+            "horizon": it.horizon.0,
             "digest": it.root,
             "collections": collections.collect::<Vec<_>>(),
         })

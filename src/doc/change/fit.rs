@@ -143,12 +143,18 @@ impl Operations {
         self.ops.ops.is_empty()
     }
 
+    /// The number of the last one.
+    pub(super) fn last(&self) -> Option<u64> {
+        let more = u64::try_from(self.len().checked_sub(1)?).ok()?;
+        self.start.checked_add(more)
+    }
+
     fn find(&self, counter: u64) -> Option<&Op> {
         let at = usize::try_from(counter.checked_sub(self.start)?).ok()?;
         self.ops.ops.get(at)
     }
 
-    fn name(&self, reference: Ref) -> Option<(&ActorId, u64)> {
+    pub(super) fn name(&self, reference: Ref) -> Option<(&ActorId, u64)> {
         let at = usize::try_from(reference.actor).ok()?;
         Some((self.ops.actors.get(at)?, reference.counter))
     }

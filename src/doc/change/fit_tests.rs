@@ -36,6 +36,15 @@ impl History {
 
     /// As the gate judges, but for what it knows from the graph.
     fn admits(&self, change: &Change) -> Result<(), String> {
+        self.judges(change, &|it| it.operations().clone())
+    }
+
+    /// The same, where the operations of ancestors are known from elsewhere.
+    fn judges(
+        &self,
+        change: &Change,
+        operations: &dyn Fn(&Change) -> Operations,
+    ) -> Result<(), String> {
         if !change.deps().iter().all(|it| self.0.contains_key(it)) {
             return Err("parents".to_owned());
         }
@@ -51,7 +60,7 @@ impl History {
                 it.actor() == actor && (it.start_op()..=it.max_op()).contains(&counter)
             };
             let found = ancestors.values().find(has);
-            Ok(found.map(|it| it.operations().clone()))
+            Ok(found.map(|it| operations(it)))
         };
         let Ok(verdict) = fits(change, max_op, &mut lookup);
         verdict.map_err(|it| it.to_string())
@@ -236,6 +245,65 @@ proptest! {
             known.add(change);
         }
     }
+}
+
+/// The operations inside the saved document of all these changes.
+fn packed(changes: &[Change]) -> (Bytes, Packed) {
+    let mut document = Document::new(&ActorId::from_bytes(vec![9; 16]));
+    document.apply(changes).unwrap();
+    let saved = Bytes::from(document.save().unwrap());
+    let packed = Packed::read(&saved).unwrap();
+    (saved, packed)
+}
+
+/// Those of one change.
+fn inside(packed: &Packed, change: &Change) -> Operations {
+    packed.operations(change.actor(), (change.start_op(), change.max_op()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn a_saved_document_gives_back_every_change_and_what_it_does(seed: u64) {
+        let changes = history(seed, 40);
+        let (saved, packed) = packed(&changes);
+        for change in &changes {
+            prop_assert!(packed.holds(change.operations()), "{:?}", change.operations());
+        }
+        let taken = crate::doc::inspect_snapshot(saved).unwrap();
+        let hashes = |it: &[Change]| it.iter().map(Change::hash).collect::<std::collections::BTreeSet<_>>();
+        prop_assert_eq!(hashes(&taken), hashes(&changes));
+    }
+}
+
+/// Verdicts must not depend on whether the ancestors were folded.
+#[test]
+fn forged_changes_get_the_same_verdict_from_a_saved_document() {
+    let (mut fits, mut misfits) = (0, 0);
+    for seed in 0..150 {
+        let mut entropy = Entropy::from_number(seed ^ 0xfd);
+        let changes = history(seed, 25);
+        let mut known = History::default();
+        changes.iter().cloned().for_each(|it| known.add(it));
+        let (_, packed) = packed(&changes);
+        for _ in 0..12 {
+            let at = usize::try_from(entropy.below(changes.len().max(1) as u64)).unwrap();
+            let bytes = changes
+                .get(at)
+                .and_then(|it| forge::mutant(it, &mut entropy));
+            let Some(change) = bytes.and_then(|it| Change::verify(it).ok()) else {
+                continue;
+            };
+            let verdict = known.admits(&change);
+            let from_saved = known.judges(&change, &|it| inside(&packed, it));
+            let what = format!("seed {seed}: {:?}", change.operations());
+            assert_eq!(verdict.is_ok(), from_saved.is_ok(), "{what}");
+            fits += usize::from(verdict.is_ok());
+            misfits += usize::from(verdict.is_err());
+        }
+    }
+    assert!(fits > 50 && misfits > 100, "{fits} fit, {misfits} do not");
 }
 
 /// What became of forged changes.

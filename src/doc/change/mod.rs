@@ -5,6 +5,7 @@ mod fault;
 mod fit;
 mod header;
 mod ops;
+mod packed;
 
 use std::sync::Arc;
 
@@ -13,12 +14,13 @@ use sha2::{Digest as _, Sha256};
 
 pub use fault::ChangeFault;
 pub use fit::{Lookup, Misfit, Operations, Problem, RULES, fits};
+pub use packed::Packed;
 
 use self::header::Header;
 use self::ops::Ops;
 use super::bounded::inflate;
 use super::guard::guarded;
-use crate::codec::{Reader, Writer};
+use crate::codec::{Malformed, Reader, Writer};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits;
 use crate::plant::{self, Plant};

@@ -58,6 +58,7 @@ impl Host {
             durability,
             projects: false,
             dialling: DialSettings::default(),
+            horizon: limits::HORIZON,
         };
         let below: Arc<dyn Store> = Arc::<FaultStore<MemoryStore>>::clone(&store);
         let engine = Engine::open(config, below, entropy).unwrap();
@@ -230,6 +231,7 @@ impl Net {
             | Effect::Dial { .. }
             | Effect::CancelDial { .. }
             | Effect::Project(_)
+            | Effect::Fold { .. }
             | Effect::Shown(_) => {}
         }
     }

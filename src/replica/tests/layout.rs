@@ -56,7 +56,7 @@ fn the_rows_of_one_change_are_as_the_specification_has_them() {
     let size = u8::try_from(change.bytes().len()).unwrap();
     assert!(size < 0x80, "one byte as a varint");
     let heads = joined(&[&[1], hash.as_bytes(), &[0], &time, &[1]]);
-    let header = joined(&[&heads, &[1, size, 1, 1], &actor, &[1, 0]]);
+    let header = joined(&[&heads, &[1, size, 1, 1], &actor, &[1, 0, 0, 0]]);
     assert_eq!(rows(&store, Table::Records), [(slot.clone(), header)]);
     let node = joined(&[&[0], hash.as_bytes(), &[0, 0, 1, 1, 1, size, 1]]);
     let block = joined(&[&slot, &[0; 4]]);

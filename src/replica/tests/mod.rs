@@ -3,6 +3,7 @@
 mod admission;
 mod apply;
 mod capture;
+mod fold;
 mod layout;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::id::{ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
 use crate::limits;
-use crate::reconcile::{Inventory, LogEntry, Piece, Span, Total, Upper, WalkItem};
+use crate::reconcile::{Inventory, LogEntry, Piece, Snapshot, Span, Total, Upper, WalkItem};
 use crate::time::Instant;
 use crate::wire::{ErrorCode, Message, Wanted, encode};
 
@@ -98,6 +98,14 @@ impl Inventory for Nothing {
 
     fn lacking(&self, _: &RecordKey, _: &[ChangeHash]) -> Result<Vec<Piece>> {
         Ok(Vec::new())
+    }
+
+    fn snapshot(&self, _: &RecordKey) -> Result<Option<Snapshot>> {
+        Ok(None)
+    }
+
+    fn horizon(&self, _: SpaceId) -> Result<Lsn> {
+        Ok(Lsn(0))
     }
 
     fn weight(&self, _: &RecordKey) -> Result<u64> {

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::id::{ActorId, RecordId};
+use crate::reconcile::Push;
+use crate::session::outgoing::pushed;
 use crate::session::relay::Relay;
+use crate::session::space::SpaceLink;
 
 fn store(number: u8) -> StoreId {
     StoreId::from_bytes([number; 16])
@@ -127,4 +130,40 @@ fn an_offer_stands_until_the_peer_has_all_that_came_meanwhile() {
     assert_eq!(relay.sent_up_to(Lsn(5)), Lsn(2));
     assert!(!relay.accepted(&key("a")));
     assert!(relay.is_empty() && !relay.accepted(&key("b")));
+}
+
+#[test]
+fn the_answer_to_an_earlier_request_is_none_to_an_offer() {
+    let relay = Relay::new(store(1), store(2));
+    let mut link = SpaceLink::new((space(), Wanted::All), None, relay, START);
+    link.ask(key("a"));
+    assert_eq!(link.wants.pop_front(), Some(key("a")), "the request is out");
+    let mut large = entry(5, "a");
+    large.bytes = Bytes::from(vec![0; limits::RELAY_UNASKED_BYTES + 1]);
+    assert!(link.offers(store(1), &large));
+    link.answered(&key("a"));
+    assert_eq!(link.relay.sent_up_to(Lsn(9)), Lsn(4), "it is not there yet");
+    assert_eq!(link.wants.pop_front(), Some(key("a")), "it is offered anew");
+    link.answered(&key("a"));
+    assert!(link.relay.is_empty() && link.wants.is_empty());
+}
+
+#[test]
+fn what_a_walk_found_is_no_answer_to_a_request() {
+    let mut link = SpaceLink::new(
+        (space(), Wanted::All),
+        None,
+        Relay::new(store(1), store(2)),
+        START,
+    );
+    for asked in [false, true] {
+        link.enqueue(Push::Record {
+            key: key("a"),
+            known: Vec::new(),
+            asked,
+        });
+        let groups = pushed(&mut link, &Nothing::default()).unwrap().groups;
+        let done: Vec<_> = groups.iter().map(|it| it.done).collect();
+        assert_eq!(done, if asked { vec![true] } else { vec![] });
+    }
 }

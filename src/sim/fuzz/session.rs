@@ -74,6 +74,7 @@ fn config() -> Config {
         durability: Durability::Immediate,
         projects: false,
         dialling: DialSettings::default(),
+        horizon: limits::HORIZON,
     }
 }
 

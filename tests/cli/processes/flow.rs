@@ -97,7 +97,11 @@ async fn take_once(url: &str, number: u32, space: SpaceId) -> Duration {
     while taken < RECORDS {
         let said = timeout(SILENCE, peer.hear()).await.expect("it goes on");
         if let Message::Changes(changes) = said.expect("the link holds") {
-            taken += changes.groups.iter().filter(|it| it.done).count();
+            taken += changes
+                .groups
+                .iter()
+                .map(|it| it.changes.len())
+                .sum::<usize>();
             let bulk = u64::try_from(changes.change_bytes()).expect("small");
             peer.send(&Message::Credit { live: 0, bulk }).await;
         }

@@ -1,0 +1,233 @@
+//! Compaction: which records are folded when. Workers make the snapshots; here it is decided what they
+//! may take out of the log, and what they made is taken in.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{Effect, Engine, Reply, Ticket};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Lsn, RecordKey, SpaceId};
+use crate::limits;
+use crate::replica::{Folding, Freed, Slot};
+use crate::telemetry::names;
+use crate::time::{Instant, Now, WallTime};
+
+/// What compaction on request has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compacted {
+    /// Records that were folded.
+    pub records: u64,
+    /// Changes of theirs that left the log.
+    pub changes: u64,
+    /// Bytes that these took, less those of the snapshots that they went into.
+    pub bytes: u64,
+}
+
+/// How compaction stands.
+#[derive(Debug, Default)]
+pub(super) struct Compaction {
+    /// Records that are being folded.
+    folding: BTreeSet<RecordKey>,
+    /// When to look for records that are due.
+    look_at: Option<Instant>,
+    /// The last one that was looked at.
+    after: Option<Slot>,
+    /// Whether any record was due when last looked, or has become so.
+    is_any_due: bool,
+    sweep: Option<Sweep>,
+    /// Who asked while a sweep was under way, which may have passed what was written since.
+    queued: VecDeque<Ticket>,
+}
+
+/// Compaction on request: all records, in the order of the store.
+#[derive(Debug)]
+struct Sweep {
+    ticket: Ticket,
+    after: Option<Slot>,
+    is_through: bool,
+    done: Compacted,
+}
+
+impl Compaction {
+    pub(super) fn open() -> Self {
+        Self {
+            is_any_due: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) const fn poll_timeout(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// Something was committed: a record may be due now, or its changes not needed in the log any more.
+    pub(super) fn stir(&mut self, now: Instant, is_due: bool) {
+        self.is_any_due |= is_due;
+        if self.is_any_due && self.look_at.is_none() {
+            self.look_at = Some(now + limits::FOLD_EVERY);
+        }
+    }
+}
+
+impl Engine {
+    /// The application asks for compaction.
+    pub(super) fn begin_compaction(&mut self, ticket: Ticket) {
+        if self.stopping.is_some() || self.replica.has_failed() {
+            let text = "the node is shutting down, or its store can't be written";
+            let error = Error::new(ErrorKind::Closed, text);
+            self.reply(ticket, Reply::Compacted(Err(error)));
+            return;
+        }
+        self.compaction.queued.push_back(ticket);
+    }
+
+    /// Hands out records to be folded; what is looked through at a time is bounded.
+    pub(super) fn compact(&mut self, now: Now) {
+        if self.stopping.is_some() || self.replica.has_failed() {
+            self.compaction.look_at = None;
+            self.end_compaction();
+            return;
+        }
+        if self.compaction.sweep.is_none()
+            && let Some(ticket) = self.compaction.queued.pop_front()
+        {
+            self.compaction.sweep = Some(Sweep {
+                ticket,
+                after: None,
+                is_through: false,
+                done: Compacted::default(),
+            });
+        }
+        let is_due = self.compaction.look_at.is_some_and(|at| now.instant >= at);
+        let is_wanted = self
+            .compaction
+            .sweep
+            .as_ref()
+            .is_some_and(|it| !it.is_through);
+        let result = if self.compaction.folding.len() >= limits::FOLDS_MAX {
+            // When one of them is done it goes on.
+            self.compaction.look_at = None;
+            Ok(())
+        } else if is_wanted {
+            self.sweep(now)
+        } else if is_due {
+            self.look(now)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "compaction can't read the store");
+            self.compaction.look_at = None;
+            self.end_compaction();
+        }
+        self.report_compaction();
+    }
+
+    /// The next records that are due.
+    fn look(&mut self, now: Now) -> Result<()> {
+        let floors = self.log_floors(now.wall)?;
+        let place = (true, self.compaction.after);
+        let found = self.replica.foldable(place, &floors, limits::FOLD_LOOK)?;
+        let is_end = found.len() < limits::FOLD_LOOK;
+        self.compaction.is_any_due =
+            !(is_end && found.is_empty() && self.compaction.after.is_none());
+        self.compaction.after = found.last().map(|it| it.0).filter(|_| !is_end);
+        // What can't be folded yet is looked at again when something has happened.
+        self.compaction.look_at = (!is_end).then(|| now.instant + limits::FOLD_EVERY);
+        self.hand_out(found, &floors, false);
+        Ok(())
+    }
+
+    /// The next records of those that were asked for.
+    fn sweep(&mut self, now: Now) -> Result<()> {
+        let Some(after) = self.compaction.sweep.as_ref().map(|it| it.after) else {
+            return Ok(());
+        };
+        let floors = self.log_floors(now.wall)?;
+        let room = limits::FOLDS_MAX - self.compaction.folding.len();
+        let found = self.replica.foldable((false, after), &floors, room)?;
+        let is_through = found.len() < room;
+        if let Some(sweep) = &mut self.compaction.sweep {
+            sweep.is_through = is_through;
+            sweep.after = found.last().map(|it| it.0).or(after);
+        }
+        // There may have been nothing to do among these.
+        self.compaction.look_at = (!is_through).then_some(now.instant);
+        self.hand_out(found, &floors, true);
+        Ok(())
+    }
+
+    fn hand_out(
+        &mut self,
+        found: Vec<(Slot, Option<RecordKey>)>,
+        floors: &BTreeMap<SpaceId, Lsn>,
+        wanted: bool,
+    ) {
+        for key in found.into_iter().filter_map(|it| it.1) {
+            let upto = floors.get(&key.space).copied().unwrap_or_default();
+            if self.compaction.folding.insert(key.clone()) {
+                self.ready.push_back(Effect::Fold { key, upto, wanted });
+            }
+        }
+    }
+
+    /// Up to where nobody is to be sent anything from the log any more.
+    fn log_floors(&self, now: WallTime) -> Result<BTreeMap<SpaceId, Lsn>> {
+        let horizon = u64::try_from(self.config.horizon.as_millis()).unwrap_or(u64::MAX);
+        let since = WallTime::from_millis(now.as_millis().saturating_sub(horizon));
+        let mut floors = self.replica.floors(since)?;
+        for link in self.links.values() {
+            for (space, place) in link.session.places() {
+                if let Some(floor) = floors.get_mut(&space) {
+                    *floor = place.min(*floor);
+                }
+            }
+        }
+        Ok(floors)
+    }
+
+    /// A worker is done with a record.
+    pub(super) fn folded(&mut self, now: Now, key: &RecordKey, folding: Folding) {
+        self.compaction.folding.remove(key);
+        let freed = match self.replica.fold(key, folding) {
+            Ok(freed) => freed,
+            Err(error) => {
+                tracing::warn!(record = %key, %error, "could not fold a record");
+                Freed::default()
+            }
+        };
+        if freed.changes > 0 {
+            metrics::counter!(names::RECORDS_FOLDED).increment(1);
+            metrics::counter!(names::CHANGES_FOLDED).increment(freed.changes);
+            if let Some(sweep) = &mut self.compaction.sweep {
+                sweep.done.records += 1;
+                sweep.done.changes += freed.changes;
+                sweep.done.bytes += freed.bytes;
+            }
+        }
+        self.compaction.stir(now.instant, false);
+    }
+
+    /// Answers who asked, once all is folded and committed.
+    fn report_compaction(&mut self) {
+        let is_done = self.compaction.folding.is_empty()
+            && self
+                .compaction
+                .sweep
+                .as_ref()
+                .is_some_and(|it| it.is_through);
+        if is_done && let Some(sweep) = self.compaction.sweep.take() {
+            self.reply(sweep.ticket, Reply::Compacted(Ok(sweep.done)));
+        }
+    }
+
+    fn end_compaction(&mut self) {
+        let sweep = self.compaction.sweep.take().map(|it| it.ticket);
+        let queued = std::mem::take(&mut self.compaction.queued);
+        for ticket in sweep.into_iter().chain(queued) {
+            let text = "the node is shutting down, or its store can't be written";
+            let error = Error::new(ErrorKind::Closed, text);
+            self.reply(ticket, Reply::Compacted(Err(error)));
+        }
+    }
+}

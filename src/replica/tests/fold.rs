@@ -1,0 +1,249 @@
+//! Folding: what leaves the log is in the snapshot, and everything else goes on as before.
+
+use std::collections::BTreeMap;
+
+use super::super::fold::fold;
+use super::super::{Folding, Rows};
+use super::*;
+use crate::id::{ChangeHash, Lsn};
+use crate::ledger::Cursor;
+use crate::reconcile::Inventory as _;
+use crate::store::Table;
+
+/// A record with so many changes of one writer.
+fn written(replica: &mut Replica, key: &RecordKey, count: i64) -> (Writer, Vec<Change>) {
+    let mut writer = Writer::stranger(7, key);
+    let changes: Vec<_> = (0..count).map(|it| writer.set("count", it)).collect();
+    take_in(replica, key, &changes);
+    (writer, changes)
+}
+
+fn take_in(replica: &mut Replica, key: &RecordKey, changes: &[Change]) -> Vec<Admission> {
+    let intake = Intake {
+        key: key.clone(),
+        origin: StoreId::from_bytes([7; 16]),
+        correlation: CorrelationId(1),
+        now: WallTime::default(),
+        changes: changes.iter().cloned().map(Ok).collect(),
+    };
+    let fates = replica.apply(&intake).unwrap();
+    replica.commit(Durability::Immediate).unwrap();
+    fates
+}
+
+fn make(replica: &Replica, key: &RecordKey, upto: Lsn) -> Folding {
+    let snapshot = replica.store().snapshot().unwrap();
+    fold(&Rows::new(snapshot.as_ref()), key, upto, true).unwrap()
+}
+
+fn fold_all(replica: &mut Replica, key: &RecordKey) -> u64 {
+    let folding = make(replica, key, replica.lsn(key.space).unwrap());
+    let freed = replica.fold(key, folding).unwrap();
+    replica.commit(Durability::Immediate).unwrap();
+    freed.changes
+}
+
+fn complaints(replica: &Replica, key: &RecordKey) -> Vec<String> {
+    let snapshot = replica.store().snapshot().unwrap();
+    Rows::new(snapshot.as_ref()).verify(key.space).unwrap()
+}
+
+fn value(replica: &Replica, key: &RecordKey) -> Value {
+    let snapshot = replica.store().snapshot().unwrap();
+    let rows = Rows::new(snapshot.as_ref());
+    let actor = ActorId::of(replica.id(), key);
+    let loaded = Loaded::open(&rows, key, &actor).unwrap();
+    loaded.document.value().unwrap()
+}
+
+fn log_rows(replica: &Replica) -> usize {
+    let mut rows = 0;
+    let snapshot = replica.store().snapshot().unwrap();
+    let range = crate::store::KeyRange::ALL;
+    let order = crate::store::Order::Ascending;
+    let visit = &mut |_: &[u8], _: &[u8]| {
+        rows += 1;
+        std::ops::ControlFlow::Continue(())
+    };
+    snapshot.scan(Table::Log, range, order, visit).unwrap();
+    rows
+}
+
+#[test]
+fn folded_changes_leave_the_log_and_the_record_stays_what_it_was() {
+    let (store, mut replica) = replica();
+    let key = key("note");
+    let (_, changes) = written(&mut replica, &key, 20);
+    let (before, heads) = (value(&replica, &key), replica.heads(&key).unwrap());
+    assert_eq!(fold_all(&mut replica, &key), 20);
+    let replica = reopen(&store);
+    assert_eq!(log_rows(&replica), 0);
+    assert_eq!(value(&replica, &key), before);
+    assert_eq!(replica.heads(&key).unwrap(), heads);
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+    let known: Vec<ChangeHash> = changes.iter().map(Change::hash).collect();
+    assert!(replica.unknown(&key, &known).unwrap().is_empty());
+}
+
+#[test]
+fn numbers_go_on_after_all_of_the_log_was_folded() {
+    let (store, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, _) = written(&mut replica, &key, 5);
+    fold_all(&mut replica, &key);
+    let mut replica = reopen(&store);
+    assert_eq!(replica.lsn(key.space).unwrap(), Lsn(5));
+    assert_eq!(replica.horizon(key.space).unwrap(), Lsn(5));
+    let fates = take_in(&mut replica, &key, &[writer.set("count", 99)]);
+    assert_eq!(fates, [Admission::Applied(Lsn(6))]);
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+}
+
+#[test]
+fn edits_of_folded_values_are_judged_without_a_document() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, changes) = written(&mut replica, &key, 12);
+    fold_all(&mut replica, &key);
+    // It overwrites an operation that is in the snapshot only.
+    let next = writer.set("count", 100);
+    assert!(next.operations().refer_outside());
+    let _scope = crate::doc::replicating();
+    let fates = take_in(&mut replica, &key, &[next]);
+    assert!(matches!(fates[..], [Admission::Applied(_)]), "{fates:?}");
+    // A branch off an old change, by someone else, overwrites what was there then.
+    let mut other = Writer::stranger(8, &key);
+    other.0.apply(&changes[..4]).unwrap();
+    let fates = take_in(&mut replica, &key, &[other.set("count", -1)]);
+    assert!(matches!(fates[..], [Admission::Applied(_)]), "{fates:?}");
+}
+
+#[test]
+fn what_is_here_in_a_snapshot_is_a_duplicate() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let (_, changes) = written(&mut replica, &key, 6);
+    fold_all(&mut replica, &key);
+    let fates = take_in(&mut replica, &key, &changes);
+    assert_eq!(fates, vec![Admission::Duplicate; 6]);
+}
+
+#[test]
+fn a_second_fold_takes_the_first_along() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, _) = written(&mut replica, &key, 10);
+    fold_all(&mut replica, &key);
+    let more: Vec<_> = (0..10).map(|it| writer.set("more", it)).collect();
+    take_in(&mut replica, &key, &more);
+    assert_eq!(fold_all(&mut replica, &key), 10);
+    assert_eq!(log_rows(&replica), 0);
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+    let snapshot = replica.snapshot(&key).unwrap().unwrap();
+    assert_eq!(snapshot.changes, 20);
+}
+
+#[test]
+fn a_fold_goes_no_further_than_it_may() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    written(&mut replica, &key, 10);
+    let folding = make(&replica, &key, Lsn(7));
+    assert_eq!(replica.fold(&key, folding).unwrap().changes, 7);
+    replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(log_rows(&replica), 3);
+    assert_eq!(replica.horizon(key.space).unwrap(), Lsn(7));
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+}
+
+#[test]
+fn a_snapshot_that_comes_too_late_is_left_alone() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, _) = written(&mut replica, &key, 10);
+    let (early, late) = (make(&replica, &key, Lsn(6)), make(&replica, &key, Lsn(10)));
+    // What came meanwhile stays loose.
+    take_in(&mut replica, &key, &[writer.set("count", 50)]);
+    assert_eq!(replica.fold(&key, late).unwrap().changes, 10);
+    assert_eq!(replica.fold(&key, early).unwrap().changes, 0);
+    replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(log_rows(&replica), 1);
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+}
+
+#[test]
+fn twins_that_come_after_folding_are_left_out_of_the_document() {
+    let (_, mut replica) = replica();
+    let (_, mut never_folded) = super::replica();
+    let key = key("note");
+    let mut writer = Writer::stranger(7, &key);
+    let first = writer.set("count", 0);
+    let mut double = Writer(writer.0.clone());
+    let ours: Vec<_> = (1..8).map(|it| writer.set("count", it)).collect();
+    let theirs: Vec<_> = (1..4).map(|it| double.set("other", it)).collect();
+    for replica in [&mut replica, &mut never_folded] {
+        take_in(replica, &key, std::slice::from_ref(&first));
+        take_in(replica, &key, &ours);
+    }
+    assert_eq!(fold_all(&mut replica, &key), 8);
+    for replica in [&mut replica, &mut never_folded] {
+        take_in(replica, &key, &theirs);
+    }
+    assert_eq!(value(&replica, &key), value(&never_folded, &key));
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+    // Whichever lost, nothing more of the record is folded.
+    assert_eq!(make(&replica, &key, Lsn(100)), Folding::NotYet);
+}
+
+#[test]
+fn a_document_that_is_open_takes_in_what_was_folded_meanwhile() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, _) = written(&mut replica, &key, 3);
+    let snapshot = replica.store().snapshot().unwrap();
+    let actor = ActorId::of(replica.id(), &key);
+    let mut loaded = Loaded::open(&Rows::new(snapshot.as_ref()), &key, &actor).unwrap();
+    drop(snapshot);
+    let more: Vec<_> = (0..10).map(|it| writer.set("more", it)).collect();
+    take_in(&mut replica, &key, &more);
+    fold_all(&mut replica, &key);
+    let snapshot = replica.store().snapshot().unwrap();
+    loaded.refresh(&Rows::new(snapshot.as_ref()), &key).unwrap();
+    assert_eq!(loaded.document.value().unwrap(), value(&replica, &key));
+    assert!(!loaded.is_ahead());
+}
+
+#[test]
+fn the_log_is_kept_for_peers_that_may_come_back() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    written(&mut replica, &key, 10);
+    let cursor = |acked, seen| Cursor {
+        acked: Lsn(acked),
+        seen: WallTime::from_millis(seen),
+        ..Cursor::default()
+    };
+    let space = key.space;
+    replica.set_cursor(StoreId::from_bytes([1; 16]), space, &cursor(4, 5_000));
+    replica.set_cursor(StoreId::from_bytes([2; 16]), space, &cursor(2, 1_000));
+    replica.commit(Durability::Immediate).unwrap();
+    let floor = |replica: &Replica, since| {
+        let floors = replica.floors(WallTime::from_millis(since)).unwrap();
+        floors[&space]
+    };
+    assert_eq!(floor(&replica, 0), Lsn(2));
+    assert_eq!(floor(&replica, 1_001), Lsn(4));
+    assert_eq!(floor(&replica, 5_001), Lsn(10));
+    // Who has fallen behind the horizon needs a walk, and holds up nothing.
+    let folding = make(&replica, &key, Lsn(4));
+    replica.fold(&key, folding).unwrap();
+    replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(floor(&replica, 0), Lsn(4));
+    let floors = BTreeMap::from([(space, Lsn(5))]);
+    let found = replica.foldable((false, None), &floors, 10).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        found[0].1, None,
+        "one loose change below the floor is no reason"
+    );
+}
