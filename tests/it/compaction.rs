@@ -40,10 +40,14 @@ fn edit(world: &mut World, host: usize, key: &RecordKey, times: u64) {
 fn sent(world: &mut World, host: usize) -> (usize, u64) {
     let (mut bytes, mut unfolded) = (0, 0);
     for fact in world.take_facts() {
-        match fact.what {
-            What::Sent { bytes: it, .. } if fact.host == host => bytes += it,
-            What::Unfolded(changes) if fact.host != host => unfolded += changes,
-            _ => {}
+        if let What::Sent { bytes: it, .. } = fact.what
+            && fact.host == host
+        {
+            bytes += it;
+        } else if let What::Unfolded(changes) = fact.what
+            && fact.host != host
+        {
+            unfolded += changes;
         }
     }
     (bytes, unfolded)
