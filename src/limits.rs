@@ -89,6 +89,13 @@ pub const FOLD_BYTES_MIN: u64 = 1_024;
 /// Time between two looks at which records are to be folded.
 pub const FOLD_EVERY: Duration = Duration::from_secs(1);
 
+/// Share of a record's changes, one in so many, that has to be loose before it is folded while others
+/// write: folding takes time in proportion to all of them.
+pub const FOLD_SHARE: u32 = 4;
+
+/// Time without a change anywhere after which records are folded of which less is loose.
+pub const FOLD_QUIET: Duration = Duration::from_secs(10);
+
 /// Records that are looked at each time.
 pub const FOLD_LOOK: usize = 256;
 

@@ -7,7 +7,7 @@ use super::{Effect, Engine, Reply, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Lsn, RecordKey, SpaceId};
 use crate::limits;
-use crate::replica::{Folding, Freed, Slot};
+use crate::replica::{Commit, Folding, Freed, Slot, Which};
 use crate::telemetry::names;
 use crate::time::{Instant, Now, WallTime};
 
@@ -34,6 +34,8 @@ pub(super) struct Compaction {
     after: Option<Slot>,
     /// Whether any record was due when last looked, or has become so.
     is_any_due: bool,
+    /// When a change was last committed.
+    changed_at: Option<Instant>,
     sweep: Option<Sweep>,
     /// Who asked while a sweep was under way, which may have passed what was written since.
     queued: VecDeque<Ticket>,
@@ -61,8 +63,15 @@ impl Compaction {
     }
 
     /// Something was committed: a record may be due now, or its changes not needed in the log any more.
-    pub(super) fn stir(&mut self, now: Instant, is_due: bool) {
-        self.is_any_due |= is_due;
+    pub(super) fn stir(&mut self, now: Instant, commit: &Commit) {
+        self.is_any_due |= commit.due;
+        if !commit.committed.is_empty() {
+            self.changed_at = Some(now);
+        }
+        self.wake(now);
+    }
+
+    fn wake(&mut self, now: Instant) {
         if self.is_any_due && self.look_at.is_none() {
             self.look_at = Some(now + limits::FOLD_EVERY);
         }
@@ -126,14 +135,26 @@ impl Engine {
     /// The next records that are due.
     fn look(&mut self, now: Now) -> Result<()> {
         let floors = self.log_floors(now.wall)?;
-        let place = (true, self.compaction.after);
+        let quiet_at = self.compaction.changed_at.map(|it| it + limits::FOLD_QUIET);
+        let is_quiet = quiet_at.is_none_or(|at| now.instant >= at);
+        let which = if is_quiet {
+            Which::Due
+        } else {
+            Which::Pressing
+        };
+        let place = (which, self.compaction.after);
         let found = self.replica.foldable(place, &floors, limits::FOLD_LOOK)?;
         let is_end = found.len() < limits::FOLD_LOOK;
         self.compaction.is_any_due =
             !(is_end && found.is_empty() && self.compaction.after.is_none());
         self.compaction.after = found.last().map(|it| it.0).filter(|_| !is_end);
-        // What can't be folded yet is looked at again when something has happened.
-        self.compaction.look_at = (!is_end).then(|| now.instant + limits::FOLD_EVERY);
+        // What can't be folded yet is looked at again when something, or nothing for a while, has
+        // happened.
+        self.compaction.look_at = if is_end {
+            quiet_at.filter(|_| !is_quiet && self.compaction.is_any_due)
+        } else {
+            Some(now.instant + limits::FOLD_EVERY)
+        };
         self.hand_out(found, &floors, false);
         Ok(())
     }
@@ -145,7 +166,7 @@ impl Engine {
         };
         let floors = self.log_floors(now.wall)?;
         let room = limits::FOLDS_MAX - self.compaction.folding.len();
-        let found = self.replica.foldable((false, after), &floors, room)?;
+        let found = self.replica.foldable((Which::All, after), &floors, room)?;
         let is_through = found.len() < room;
         if let Some(sweep) = &mut self.compaction.sweep {
             sweep.is_through = is_through;
@@ -205,7 +226,7 @@ impl Engine {
                 sweep.done.bytes += freed.bytes;
             }
         }
-        self.compaction.stir(now.instant, false);
+        self.compaction.wake(now.instant);
     }
 
     /// Answers who asked, once all is folded and committed.

@@ -103,7 +103,7 @@ impl Engine {
     fn committed(&mut self, now: Now, commit: Commit) {
         metrics::counter!(names::COMMITS).increment(1);
         self.unsettled = Some(now.instant + limits::SETTLE_AFTER);
-        self.compaction.stir(now.instant, commit.due);
+        self.compaction.stir(now.instant, &commit);
         if commit.derived {
             // Nothing that anybody waits for on disk.
         } else if self.config.durability == Durability::Relaxed {

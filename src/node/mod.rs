@@ -32,6 +32,7 @@ mod driver;
 mod edit;
 mod folder;
 mod link;
+mod progress;
 mod projector;
 mod read;
 mod records;
@@ -51,6 +52,7 @@ use tokio::time::sleep;
 pub use builder::Builder;
 pub use collection::{Collection, Listing};
 pub use delivery::Delivery;
+pub use progress::{Progress, ProgressEvents};
 pub use records::Records;
 pub use transaction::Transaction;
 pub use watch::{ChangeKind, Changed, Origin, Watch, WatchEvent};
@@ -60,7 +62,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{PeerAddress, PeerEvent};
 use crate::record::Record;
-use crate::replica::{Quarantined, Rows};
+use crate::replica::{KnownPeer, Quarantined, Rows};
 use crate::transport::Listener;
 use shared::{Shared, lock, mismatched};
 use tasks::run_apart;
@@ -314,6 +316,16 @@ impl Node {
         }
     }
 
+    /// The replicas that were ever linked, and what each has acknowledged of every space: who has
+    /// what, whether it is here or not.
+    ///
+    /// # Errors
+    /// `Closed` if the node is shut down, and those of the store.
+    pub async fn known_peers(&self) -> Result<Vec<KnownPeer>> {
+        let shared = Arc::clone(&self.0.shared);
+        run_apart(move || Rows::new(shared.snapshot()?.as_ref()).known_peers()).await
+    }
+
     /// What went over the links since the node was opened.
     pub fn traffic(&self) -> Traffic {
         let counters = &self.0.shared.traffic;
@@ -328,6 +340,12 @@ impl Node {
     /// The delivery of a record to others, to be waited for.
     pub fn delivered(&self, record: &RecordKey) -> Delivery {
         Delivery::new(Arc::clone(&self.0), record.clone())
+    }
+
+    /// How far the node is with its peers, as it happens, until it is in step with all of them: what
+    /// came, what is expected, how fast, how long it will take.
+    pub fn progress(&self) -> ProgressEvents {
+        ProgressEvents::new(Arc::clone(&self.0))
     }
 
     /// Until there is a link, every linked peer has acknowledged all that is here, all that each

@@ -48,6 +48,17 @@ pub enum Folding {
     Useless(String),
 }
 
+/// Which records are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those of which much is loose.
+    Due,
+    /// Of these those of which much is loose beside what folding them costs.
+    Pressing,
+}
+
 /// What folding a record came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freed {
@@ -225,19 +236,21 @@ impl Replica {
         Ok(floors)
     }
 
-    /// Records after `after` in the order of the store, up to `limit`: those that are due to be
-    /// folded, or all. With each whether that is worth a try: whether two of its loose changes are in
-    /// the log up to its space's floor.
+    /// Records after `after` in the order of the store, up to `limit`. With each whether it is worth a
+    /// try: whether two of its loose changes are in the log up to its space's floor.
     ///
     /// # Errors
     /// When the store can't be read.
     pub fn foldable(
         &self,
-        (only_due, after): (bool, Option<Slot>),
+        (which, after): (Which, Option<Slot>),
         floors: &BTreeMap<SpaceId, Lsn>,
         limit: usize,
     ) -> Result<Vec<(Slot, Option<RecordKey>)>> {
-        let table = if only_due { Table::Due } else { Table::Records };
+        let table = match which {
+            Which::All => Table::Records,
+            Which::Due | Which::Pressing => Table::Due,
+        };
         let mut start = after.map(Slot::key).unwrap_or_default();
         start.extend(after.map(|_| 0));
         let range = KeyRange {
@@ -254,13 +267,14 @@ impl Replica {
                     ControlFlow::Break(())
                 }
             })?;
-        let check = |slot: Slot| Ok((slot, self.fold_candidate(slot, floors)?));
+        let check = |slot: Slot| Ok((slot, self.fold_candidate(slot, which, floors)?));
         slots.into_iter().map(check).collect()
     }
 
     fn fold_candidate(
         &self,
         slot: Slot,
+        which: Which,
         floors: &BTreeMap<SpaceId, Lsn>,
     ) -> Result<Option<RecordKey>> {
         let key = self.catalog.key(slot);
@@ -268,6 +282,10 @@ impl Replica {
         let (Some(key), Some(header)) = (key, header.filter(Header::can_fold)) else {
             return Ok(None);
         };
+        let share = header.loose().saturating_mul(limits::FOLD_SHARE);
+        if which == Which::Pressing && share < header.changes {
+            return Ok(None);
+        }
         let floor = floors.get(&key.space).copied().unwrap_or_default();
         if header.lsn <= floor {
             return Ok(Some(key));

@@ -241,6 +241,7 @@ impl Session {
             if changes.is_empty() {
                 continue;
             }
+            link.took(now, &changes);
             let listens = link.relay.listens();
             let came = changes.iter().flatten().filter(|_| listens);
             let came: Vec<_> = came.map(|it| it.bytes().clone()).collect();

@@ -13,6 +13,7 @@ mod incoming;
 mod outgoing;
 mod relay;
 mod space;
+mod status;
 #[cfg(test)]
 mod tests;
 mod walking;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 pub use credit::Credit;
 pub use inbound::{Group, Inbound, InboundBody, Opened, inspect, open};
-pub use space::SpaceStatus;
+pub use status::{CatchUp, SpaceStatus};
 
 use crate::access::{Identity, Policy, Role};
 use crate::doc::Received;

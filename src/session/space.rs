@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::outgoing::Way;
 use super::relay::Relay;
+use super::status::{CatchingUp, SpaceStatus};
 use super::{Fault, Verdict, fault};
+use crate::doc::Received;
 use crate::error::Result;
 use crate::id::{CollectionId, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
@@ -17,32 +19,6 @@ use crate::plant::{self, Plant};
 use crate::reconcile::{Inventory, LogEntry, Piece, Push, Span, Summary, Total};
 use crate::time::{Instant, WallTime};
 use crate::wire::{ErrorCode, RefusedCode, Walk, Wanted};
-
-/// How one space stands on one link.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts of their own for people to read, in any combination"
-)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SpaceStatus {
-    /// The space.
-    pub space: SpaceId,
-    /// Both sides have opened it.
-    pub active: bool,
-    /// Why the peer does not open it.
-    pub refused: Option<RefusedCode>,
-    /// The peer holds our log up to here.
-    pub acked: Lsn,
-    /// We hold the peer's log up to here.
-    pub received: Lsn,
-    /// Whether differences are still being looked for.
-    pub walking: bool,
-    /// Records that are still to be pushed or were asked for.
-    pub pending_records: usize,
-    /// Since the session began we have once had all that the peer had.
-    pub caught_up: bool,
-}
 
 /// A record whose changes are being pushed.
 #[derive(Debug)]
@@ -108,6 +84,7 @@ pub(super) struct SpaceLink {
     pub(super) repairs: u32,
     /// Once in this session we have had all that the peer had.
     caught_up: bool,
+    catching_up: CatchingUp,
     waiting: BTreeSet<RecordKey>,
     ask_at: Option<Instant>,
     pub(super) progress: Instant,
@@ -152,6 +129,7 @@ impl SpaceLink {
             repair_at: now,
             repairs: 0,
             caught_up: false,
+            catching_up: CatchingUp::new(now),
             waiting: BTreeSet::new(),
             ask_at: None,
             progress: now,
@@ -226,8 +204,10 @@ impl SpaceLink {
         // What left the log can't be sent from it.
         let kept = acked >= inventory.horizon(self.space)?;
         let known = self.resumed && covered && acked <= lsn && kept;
-        let equal = (same_want && theirs.root == self.root(inventory)?)
-            || plant::is_planted(Plant::TrustRoots);
+        let (ours, there) = (self.root(inventory)?, (theirs.root, theirs.lsn));
+        self.catching_up
+            .expect(there, (ours.count, self.cursor.received));
+        let equal = (same_want && theirs.root == ours) || plant::is_planted(Plant::TrustRoots);
         self.caught_up = equal;
         if known && theirs.resume && equal {
             self.settle(lsn);
@@ -433,6 +413,18 @@ impl SpaceLink {
         Ok(())
     }
 
+    /// Changes of a record came.
+    pub(super) fn took(&mut self, now: Instant, changes: &[Received]) {
+        if !self.caught_up {
+            let bytes = |it: &Received| match it {
+                Ok(change) => change.bytes().len(),
+                Err(refused) => refused.bytes.len(),
+            };
+            let bytes = changes.iter().map(bytes).sum();
+            self.catching_up.took(now, changes.len(), bytes);
+        }
+    }
+
     /// The peer says that it has nothing more for us, and nothing speaks against it.
     pub(super) const fn note_caught_up(&mut self) {
         self.caught_up = true;
@@ -484,6 +476,7 @@ impl SpaceLink {
             walking: self.owes_walk || self.walking.is_some(),
             pending_records: self.pushes.len() + self.open_wants.len(),
             caught_up: self.caught_up,
+            catch_up: self.catching_up.came(),
         }
     }
 }

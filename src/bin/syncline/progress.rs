@@ -49,10 +49,31 @@ impl Progress {
         }
     }
 
+    /// Progress of an exchange, whose length is known once the other side was reached.
+    pub(crate) fn exchange(out: Output) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Self::styled(bar, "{wide_bar} {msg}", out)
+    }
+
+    /// So many of so many things are done, if that can be told.
+    pub(crate) fn at(&mut self, done: u64, of: Option<u64>, message: String) {
+        match of {
+            Some(of) => self.bar.set_length(of.max(done)),
+            None => self.bar.unset_length(),
+        }
+        self.bar.set_position(done);
+        self.bar.set_message(message);
+        self.show();
+    }
+
     /// `bytes`, or things, more are done, `message` says what that makes.
     pub(crate) fn advance(&mut self, bytes: u64, message: String) {
         self.bar.inc(bytes);
         self.bar.set_message(message);
+        self.show();
+    }
+
+    fn show(&mut self) {
         if self.wanted && self.clock.now().since(self.start) >= SHOWN_AFTER {
             // Draws nothing unless stderr is a terminal.
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -62,6 +83,12 @@ impl Progress {
 
     /// Takes the bar away.
     pub(crate) fn finish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }

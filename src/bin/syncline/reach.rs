@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use syncline::engine::Status;
+use syncline::node::Progress;
 use syncline::peer::PeerState;
 use syncline::{Node, SpaceId};
 
 use crate::args::SyncArgs;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::progress::Progress as Bar;
 use crate::store;
 use crate::text::{counted, number};
 
@@ -21,7 +23,10 @@ pub(crate) async fn sync(args: SyncArgs, space: SpaceId, out: Output) -> Result<
     let outcome = async {
         let before = node.status().await?;
         node.connect(&args.url).await?;
-        in_step(&node, &args.url, args.timeout.duration()).await?;
+        tokio::select! {
+            outcome = in_step(&node, &args.url, args.timeout.duration()) => outcome?,
+            failed = show(&node, out) => failed?,
+        }
         Ok((before, node.status().await?, node.traffic()))
     };
     let (before, after, traffic) = store::close(&node, outcome.await).await?;
@@ -52,6 +57,39 @@ pub(crate) async fn sync(args: SyncArgs, space: SpaceId, out: Output) -> Result<
         "sent_bytes": traffic.sent_bytes,
         "received_bytes": traffic.received_bytes,
     }))
+}
+
+/// Shows how the exchange goes, as long as it does; returns only when the node can't be asked.
+async fn show(node: &Node, out: Output) -> Result<(), Failure> {
+    let mut bar = Bar::exchange(out);
+    let mut events = node.progress();
+    while let Some(progress) = events.next().await? {
+        let received = &progress.received;
+        let of = received.changes_expected;
+        bar.at(received.changes, of, message(&progress));
+    }
+    bar.finish();
+    std::future::pending().await
+}
+
+fn message(progress: &Progress) -> String {
+    let received = &progress.received;
+    let mut message = format!("{} received", counted(received.changes, "change"));
+    if let Some(of) = received.changes_expected {
+        message = format!("{message} of {}", number(of.max(received.changes)));
+    }
+    let rate = received.changes_per_second();
+    if rate > 0 {
+        message = format!("{message}, {} a second", number(rate));
+    }
+    if let Some(left) = received.left().filter(|it| !it.is_zero()) {
+        message = format!("{message}, {} s left", left.as_secs().max(1));
+    }
+    if progress.unacknowledged > 0 {
+        let unsent = number(progress.unacknowledged);
+        message = format!("{message}; {unsent} to be acknowledged");
+    }
+    message
 }
 
 /// Waits until the node and all it is linked to hold the same. `url` is what it was told to dial.

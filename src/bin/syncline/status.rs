@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use syncline::SpaceId;
 use syncline::engine::Status;
-use syncline::replica::Quarantined;
+use syncline::replica::{KnownPeer, Quarantined};
 
 use crate::args::StatusArgs;
 use crate::failure::Failure;
@@ -18,16 +18,17 @@ pub(crate) async fn run(args: StatusArgs, space: SpaceId, out: Output) -> Result
     let node = store::open_existing(&args.store.store, space).await?;
     let outcome = async {
         let status = node.status().await?;
-        Ok((status, node.quarantine(QUARANTINE_SHOWN).await?))
+        let quarantine = node.quarantine(QUARANTINE_SHOWN).await?;
+        Ok((status, quarantine, node.known_peers().await?))
     };
-    let (status, quarantine) = store::close(&node, outcome.await).await?;
-    for line in table(&rows(&status, &quarantine)) {
+    let (status, quarantine, peers) = store::close(&node, outcome.await).await?;
+    for line in table(&rows(&status, &quarantine, &peers)) {
         out.say(line)?;
     }
-    out.object(&object(&status, &quarantine))
+    out.object(&object(&status, &quarantine, &peers))
 }
 
-fn rows(status: &Status, quarantine: &[Quarantined]) -> Vec<Vec<String>> {
+fn rows(status: &Status, quarantine: &[Quarantined], peers: &[KnownPeer]) -> Vec<Vec<String>> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
         row("replica", status.replica.to_string()),
@@ -52,6 +53,17 @@ fn rows(status: &Status, quarantine: &[Quarantined]) -> Vec<Vec<String>> {
             ));
         }
     }
+    for peer in peers {
+        rows.push(row("peer", peer.replica.to_string()));
+        rows.push(row("  linked", peer.seen.to_string()));
+        for (space, _, behind) in &peer.spaces {
+            let value = match behind {
+                0 => format!("has all of {space}"),
+                behind => format!("lacks {} of {space}", counted(*behind, "change")),
+            };
+            rows.push(row("  acknowledged", value));
+        }
+    }
     let size = &status.quarantine;
     let held = format!(
         "{}, {} bytes",
@@ -73,7 +85,7 @@ fn rows(status: &Status, quarantine: &[Quarantined]) -> Vec<Vec<String>> {
     rows
 }
 
-fn object(status: &Status, quarantine: &[Quarantined]) -> Json {
+fn object(status: &Status, quarantine: &[Quarantined], peers: &[KnownPeer]) -> Json {
     let spaces = status.spaces.iter().map(|it| {
         let collections = it.collections.iter();
         let collections =
@@ -101,10 +113,22 @@ fn object(status: &Status, quarantine: &[Quarantined]) -> Json {
         "store_bytes": status.store_bytes,
         "read_only": status.read_only,
         "spaces": spaces.collect::<Vec<_>>(),
+        "peers": peers.iter().map(peer).collect::<Vec<_>>(),
         "quarantine": {
             "entries": status.quarantine.entries,
             "bytes": status.quarantine.bytes,
             "first": held.collect::<Vec<_>>(),
         },
+    })
+}
+
+fn peer(peer: &KnownPeer) -> Json {
+    let spaces = peer.spaces.iter().map(|(space, acked, behind)| {
+        json!({"space": space.to_string(), "acknowledged": acked.0, "lacks": behind})
+    });
+    json!({
+        "replica": peer.replica.to_string(),
+        "linked": peer.seen.to_string(),
+        "spaces": spaces.collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 mod busy;
 mod failure;
 mod links;
+mod progress;
 mod reads;
 mod runtimes;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fold::fold;
-use super::super::{Folding, Rows};
+use super::super::{Folding, Rows, Which};
 use super::*;
 use crate::id::{ChangeHash, Lsn};
 use crate::ledger::Cursor;
@@ -240,7 +240,7 @@ fn the_log_is_kept_for_peers_that_may_come_back() {
     replica.commit(Durability::Immediate).unwrap();
     assert_eq!(floor(&replica, 0), Lsn(4));
     let floors = BTreeMap::from([(space, Lsn(5))]);
-    let found = replica.foldable((false, None), &floors, 10).unwrap();
+    let found = replica.foldable((Which::All, None), &floors, 10).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(
         found[0].1, None,

@@ -52,9 +52,13 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
         ));
     }
     if plan.args.wants("P10") {
-        let file = figure(std::fs::metadata(folder.join("a"))?.len());
-        let work = format!("file of {keystrokes} keystrokes of {}", typing.source);
-        super::size::row(report, work, file, figure(saved));
+        let store = folder.join("a");
+        super::size::compact(&store).await?;
+        let work = format!(
+            "file of {keystrokes} keystrokes of {}, compacted",
+            typing.source
+        );
+        super::size::row(report, work, &store, u64::try_from(saved)?)?;
     }
     Ok(())
 }

@@ -1,0 +1,88 @@
+//! How a node gets into step, step by step, and what is known of who has what.
+
+use super::*;
+
+#[tokio::test]
+async fn a_first_exchange_tells_how_far_it_is_until_both_are_in_step() {
+    let network = MemoryNetwork::new();
+    let open = || Node::builder().connector(Arc::new(network.clone())).open();
+    let (a, b) = (open().await.unwrap(), open().await.unwrap());
+    let tasks = a.collection::<Task>("tasks").unwrap();
+    for number in 0..300 {
+        tasks.insert(&task(&format!("{number}"))).await.unwrap();
+    }
+    a.listen_on(Box::new(network.listen("a").unwrap())).unwrap();
+    let mut events = b.progress();
+    b.connect("memory:a").await.unwrap();
+    let mut all = Vec::new();
+    while let Some(progress) = within(events.next()).await.unwrap() {
+        all.push(progress);
+    }
+    let last = all.last().expect("something was told").received;
+    assert_eq!((last.changes, last.changes_expected), (300, Some(300)));
+    assert_eq!(last.records_expected, 300);
+    assert!(last.bytes > 300 * 50, "{last:?}");
+    assert_eq!(last.left(), Some(Duration::ZERO));
+    let changes: Vec<_> = all.iter().map(|it| it.received.changes).collect();
+    assert!(changes.is_sorted(), "{changes:?}");
+    // What comes later is no part of it.
+    tasks.insert(&task("late")).await.unwrap();
+    within(a.synced()).await.unwrap();
+    let status = b.status().await.unwrap();
+    assert_eq!(status.links[0].spaces[0].0.catch_up.changes, 300);
+}
+
+#[tokio::test]
+async fn who_has_acknowledged_what_is_known_without_a_link() {
+    let (a, b, _network) = pair().await;
+    let tasks = a.collection::<Task>("tasks").unwrap();
+    tasks.insert(&task("both")).await.unwrap();
+    within(a.synced()).await.unwrap();
+    let other = b.replica_id();
+    b.shutdown().await.unwrap();
+    tasks.insert(&task("one")).await.unwrap();
+    let known = within(async {
+        loop {
+            let known = a.known_peers().await.unwrap();
+            // Cursors are written within a fifth of a second.
+            if known.first().is_some_and(|it| !it.spaces.is_empty()) {
+                return known;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    });
+    let known = known.await;
+    assert_eq!((known.len(), known[0].replica), (1, other));
+    let (space, acked, behind) = known[0].spaces[0];
+    assert_eq!((space, acked.0, behind), (a.space(), 1, 1));
+}
+
+#[tokio::test]
+async fn compaction_on_request_folds_what_everybody_has() {
+    let (a, b, _network) = pair().await;
+    let tasks = a.collection::<Task>("tasks").unwrap();
+    let id = tasks.insert(&task("edited")).await.unwrap();
+    for _ in 0..30 {
+        tasks.update(id, |it| it.votes.increment(1)).await.unwrap();
+    }
+    within(a.synced()).await.unwrap();
+    let done = within(a.compact()).await.unwrap();
+    // What was acknowledged last may not be written down yet, and stays loose then.
+    assert!(done.records == 1 && done.changes >= 2, "{done:?}");
+    assert_eq!(tasks.get(id).await.unwrap().unwrap().votes.value(), 31);
+    // Edits go on, here and there, and both agree.
+    let there = b.collection::<Task>("tasks").unwrap();
+    there.update(id, |it| it.votes.increment(5)).await.unwrap();
+    tasks
+        .update(id, |it| it.notes.push_str(" three"))
+        .await
+        .unwrap();
+    within(a.synced()).await.unwrap();
+    within(b.synced()).await.unwrap();
+    let ours = tasks.get(id).await.unwrap().unwrap();
+    assert_eq!(there.get(id).await.unwrap().unwrap(), ours);
+    assert_eq!(ours.votes.value(), 36);
+    a.shutdown().await.unwrap();
+    let refused = a.compact().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Closed);
+}
