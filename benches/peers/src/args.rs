@@ -45,9 +45,12 @@ impl Args {
 /// A row's id.
 fn row(text: &str) -> Result<String, String> {
     let id = text.trim().to_uppercase();
+    if id == "C5" {
+        return Ok(id);
+    }
     let number = id.strip_prefix('P').and_then(|it| it.parse::<u8>().ok());
     match number {
         Some(1..=13) => Ok(id),
-        Some(_) | None => Err("rows are P1 to P13".to_owned()),
+        Some(_) | None => Err("rows are P1 to P13 and C5".to_owned()),
     }
 }

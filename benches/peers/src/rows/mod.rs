@@ -1,6 +1,7 @@
 //! The rows, in the order in which they are cheapest to measure together.
 
 mod crowd;
+mod delta;
 mod first_sync;
 mod hub_memory;
 mod live;
@@ -91,6 +92,10 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     if plan.args.wants("P10") {
         let work = size::measure(&plan, report).await;
         settled(report, "P10", work);
+    }
+    if plan.args.wants("C5") {
+        let work = delta::measure(&plan, report);
+        settled(report, "C5", work);
     }
     if plan.args.wants("P13") {
         let work = crowd::measure(&plan, report).await;
