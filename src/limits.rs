@@ -148,10 +148,11 @@ pub const EXTENSION_BYTES_MAX: usize = 4 * 1024;
 pub const GROUPS_PER_FRAME_MAX: usize = 16_384;
 
 /// Most changes of one record group in one frame.
-pub const CHANGES_PER_GROUP_MAX: usize = 65_536;
+pub const CHANGES_PER_GROUP_MAX: usize = 16_384;
 
-/// Most changes in one frame. Tiny changes take more memory decoded than they take on the wire.
-pub const CHANGES_PER_FRAME_MAX: usize = 65_536;
+/// Most changes in one frame. Tiny changes take more memory decoded than they take on the wire. A frame
+/// that is filled to [`FRAME_BYTES_TARGET`] has a quarter of that.
+pub const CHANGES_PER_FRAME_MAX: usize = 16_384;
 
 /// Most ranges in one walk message.
 pub const WALK_RANGES_MAX: usize = 4_096;

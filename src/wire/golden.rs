@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, RefusedCode,
-    Walk, Want, WantRecord, Wanted, decode, encode,
+    Walk, Want, WantRecord, Wanted, decode, encode, pack_tests,
 };
 use crate::id::{
     ChangeHash, CollectionId, CorrelationId, Lsn, RecordId, ReplicaId, SpaceId, StoreId,
@@ -125,6 +125,25 @@ fn changes() -> Message {
     })
 }
 
+/// Two changes of one author, the second after the first.
+fn typed() -> Message {
+    let first = pack_tests::chunk(&[[0xab; 32]], &[0x66; 16], (5, 50), b"rest");
+    let parent = pack_tests::hash_of(&first);
+    let second = pack_tests::chunk(&[parent], &[0x66; 16], (6, 52), b"more");
+    Message::Changes(Changes {
+        space: SPACE,
+        class: Class::Live,
+        upto: Lsn(9),
+        groups: vec![ChangeGroup {
+            collection: name("notes"),
+            record: RECORD,
+            correlation: CorrelationId(0),
+            done: false,
+            changes: vec![first, second],
+        }],
+    })
+}
+
 /// Each frame's name, message and bytes; all with the correlation id 0x1122334455667788.
 fn vectors() -> Vec<(&'static str, Message, &'static str)> {
     let space = SPACE;
@@ -157,6 +176,7 @@ fn vectors() -> Vec<(&'static str, Message, &'static str)> {
         ("walk", walk(), WALK),
         ("want", want(), WANT),
         ("changes", changes(), CHANGES),
+        ("changes, shortened", typed(), TYPED),
         ("ack", Message::Ack { space, lsn }, ACK),
         ("credit", credit, CREDIT),
         ("root", Message::Root { space, root, lsn }, ROOT_FRAME),
@@ -258,6 +278,10 @@ const WANT: &str = "060011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a02057461
     6f7465730200cccccccccccccccccccccccccccccccc0001cccccccccccccccccccccccccccccccc02ababab\
     abababababababababababababababababababababababababababababcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\
     cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
+const TYPED: &str = "070011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a000901056e6f7465730100cccccc\
+    cccccccccccccccccccccccccc00000000000000000002000001abababababababababababababab\
+    abababababababababababababababababab10666666666666666666666666666666660532047265\
+    737400030102046d6f7265";
 const CHANGES: &str = "070011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01e80702057461736b\
     73056e6f7465730400cccccccccccccccccccccccccccccccc00000000000000000102056669727374067365\
     636f6e6401cccccccccccccccccccccccccccccccc0102030405060708000105746869726400cccccccccccc\

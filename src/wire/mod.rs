@@ -23,6 +23,7 @@ mod error;
 mod frame;
 mod handshake;
 mod message;
+mod pack;
 mod part;
 mod sync;
 mod walk;
@@ -43,5 +44,7 @@ mod golden;
 mod hostile;
 #[cfg(test)]
 mod hostile_walk;
+#[cfg(test)]
+mod pack_tests;
 #[cfg(test)]
 mod tests;

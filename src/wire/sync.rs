@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::pack;
 use super::part::{self, Names, ReadNames, unexpected};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::id::{ChangeHash, CollectionId, CorrelationId, Lsn, RecordId, SpaceId};
@@ -243,8 +244,9 @@ impl Changes {
                 .u64(group.correlation.0)
                 .u8(u8::from(group.done))
                 .count(group.changes.len());
+            let mut before = None;
             for change in &group.changes {
-                writer.bytes(change);
+                before = pack::write(writer, change, before.as_ref());
             }
         }
     }
@@ -299,12 +301,11 @@ fn read_changes(
         return Err(unexpected(reader, "change count", count));
     }
     let mut changes = Vec::new();
+    let mut before = None;
     for _ in 0..count {
-        let change = reader.bytes(limits::CHANGE_BYTES_MAX, "change")?;
-        if change.is_empty() {
-            return Err(unexpected(reader, "length of change", 0));
-        }
-        changes.push(body.slice_ref(change));
+        let (change, next) = pack::read(reader, body, before.as_ref())?;
+        changes.push(change);
+        before = next;
     }
     Ok(changes)
 }

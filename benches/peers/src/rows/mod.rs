@@ -85,7 +85,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
         let work = live::throughput(&plan, report).await;
         settled(report, "P6", work);
     }
-    if plan.wants_any(&["P7", "P10"]) {
+    if plan.args.wants("P7") {
         let work = text::measure(&plan, report).await;
         settled(report, "P7", work);
     }

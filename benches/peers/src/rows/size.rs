@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
+use automerge::transaction::Transactable as _;
+use automerge::{Automerge, ObjType, ROOT};
 use syncline::Node;
 use syncline::store::{KeyRange, Order, RedbOptions, RedbStore, Store as _, Table};
 
@@ -12,7 +14,7 @@ use crate::curve::{Curve, Line};
 use crate::measure::{Watch, figure};
 use crate::ours::Device;
 use crate::report::{Report, Row, say};
-use crate::workload;
+use crate::workload::{self, Typing};
 
 /// Times that each record is edited in a round.
 const EDITS: usize = 10;
@@ -32,7 +34,34 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
     row(report, format!("file of {work}, as it is"), &store, saved)?;
     compact(&store).await?;
     row(report, format!("file of {work}, compacted"), &store, saved)?;
+    text(plan, report).await?;
     churn(plan, report).await
+}
+
+/// A text that was typed key by key: each a change.
+async fn text(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let typing = Typing::load(plan.args.trace.as_deref(), plan.count(20_000, 259_778))?;
+    let mut document = Automerge::new();
+    let mut tx = document.transaction();
+    let body = tx.put_object(ROOT, "body", ObjType::Text)?;
+    tx.commit();
+    for (at, delete, insert) in &typing.patches {
+        let mut tx = document.transaction();
+        tx.splice_text(&body, *at, isize::try_from(*delete)?, insert)?;
+        tx.commit();
+    }
+    let saved = document.save();
+    drop(document);
+    let store = plan.folder("text size")?.join("a");
+    let device = Device::open(&store).await?;
+    device.tasks.import(workload::id(0), &saved).await?;
+    device.node.shutdown().await?;
+    let count = typing.patches.len();
+    let work = format!("file of {count} keystrokes of {}", typing.source);
+    let saved = u64::try_from(saved.len())?;
+    row(report, format!("{work}, as it is"), &store, saved)?;
+    compact(&store).await?;
+    row(report, format!("{work}, compacted"), &store, saved)
 }
 
 /// Edits all records a round; what they are set to differs from round to round.
@@ -54,7 +83,7 @@ async fn saved(device: &Device, records: usize) -> anyhow::Result<u64> {
 }
 
 /// Folds all that can be and gives free room back, as `syncline compact --all` does.
-pub(super) async fn compact(store: &Path) -> anyhow::Result<()> {
+async fn compact(store: &Path) -> anyhow::Result<()> {
     let watch = Watch::start();
     let node = Node::builder()
         .store(store)
@@ -130,12 +159,7 @@ fn saved_at(documents: &[(f64, f64)]) -> u64 {
 }
 
 /// A file beside the documents in it, and what else is in it.
-pub(super) fn row(
-    report: &mut Report,
-    work: String,
-    store: &Path,
-    saved: u64,
-) -> anyhow::Result<()> {
+fn row(report: &mut Report, work: String, store: &Path, saved: u64) -> anyhow::Result<()> {
     let file = figure(std::fs::metadata(store)?.len());
     report.row(
         Row::new("P10", work, "MB")
