@@ -10,10 +10,10 @@ use super::{Script, material};
 use crate::doc::{self, Change, Document, Received, forge};
 use crate::entropy::Entropy;
 use crate::error::Result;
-use crate::id::{ActorId, ChangeHash, CorrelationId, RecordId, RecordKey, SpaceId, StoreId};
+use crate::id::{ActorId, ChangeHash, CorrelationId, Lsn, RecordId, RecordKey, SpaceId, StoreId};
 use crate::reconcile::Inventory as _;
 use crate::replica::documents::Loaded;
-use crate::replica::{Admission, Intake, Replica, Rows};
+use crate::replica::{Admission, Intake, Replica, Rows, fold};
 use crate::store::{CommitFault, Durability, FaultStore, MemoryStore, Store, Table};
 use crate::time::WallTime;
 
@@ -33,7 +33,7 @@ const REVERSED_MAX: usize = 100;
 /// | 4 | these bytes come as a change, led by two bytes of length, checksum made right |
 /// | 5 | a saved document of a part of the history comes, as it is or with some bytes replaced |
 /// | 6 | honest changes come, and the commit fails |
-/// | 7 | the replica is closed, and opened on what the store holds |
+/// | 7 | the record is folded up to some number of the log; or the replica is closed, and opened on what the store holds |
 ///
 /// # Panics
 /// Where a refusal leaves more than its own trace in the store. Allowed are
@@ -128,6 +128,7 @@ impl Desk {
             }
             5 => self.bring_saved(&key, script),
             6 => self.fail(&key, honest(script)),
+            _ if script.chance() => self.fold(&key, Lsn(u64::from(script.byte()))),
             _ => self.replica = open(&self.store),
         }
     }
@@ -209,6 +210,20 @@ impl Desk {
         self.bring(key, changes, is_honest);
     }
 
+    /// The record's changes up to some number of the log go into its snapshot.
+    fn fold(&mut self, key: &RecordKey, upto: Lsn) {
+        let snapshot = self.store.snapshot().expect("readable");
+        let folding = fold::fold(&Rows::new(snapshot.as_ref()), key, upto, true);
+        drop(snapshot);
+        let heads = self.replica.heads(key).expect("readable");
+        let folded = self.replica.fold(key, folding.expect("readable"));
+        folded.expect("a store in memory is readable");
+        let committed = self.replica.commit(Durability::Immediate);
+        committed.expect("a store in memory works");
+        let after = self.replica.heads(key).expect("readable");
+        assert_eq!(after, heads, "folding changes nothing that anybody sees");
+    }
+
     /// The commit fails: nothing of it may be there, now or after opening again.
     fn fail(&mut self, key: &RecordKey, changes: Vec<Bytes>) {
         let before = dump(self.store.as_ref());
@@ -238,6 +253,10 @@ impl Desk {
 
     fn finish(self) {
         let heads = audit(&self.replica);
+        let snapshot = self.store.snapshot().expect("readable");
+        let complaints = Rows::new(snapshot.as_ref()).verify(SpaceId::named("fuzz"));
+        assert_eq!(complaints.expect("readable"), [""; 0], "it adds up");
+        drop(snapshot);
         let again = open(&self.store);
         assert_eq!(
             audit(&again),
