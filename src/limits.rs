@@ -96,8 +96,8 @@ pub const FOLD_SHARE: u32 = 4;
 /// Time without a change anywhere after which records are folded of which less is loose.
 pub const FOLD_QUIET: Duration = Duration::from_secs(10);
 
-/// Records that are looked at each time.
-pub const FOLD_LOOK: usize = 256;
+/// Time until the next ones are looked at, where there were more than are folded at once.
+pub const FOLD_PAUSE: Duration = Duration::from_millis(100);
 
 /// Records that are being folded at once.
 pub const FOLDS_MAX: usize = 64;

@@ -143,8 +143,9 @@ impl Engine {
             Which::Pressing
         };
         let place = (which, self.compaction.after);
-        let found = self.replica.foldable(place, &floors, limits::FOLD_LOOK)?;
-        let is_end = found.len() < limits::FOLD_LOOK;
+        let room = limits::FOLDS_MAX - self.compaction.folding.len();
+        let found = self.replica.foldable(place, &floors, room)?;
+        let is_end = found.len() < room;
         self.compaction.is_any_due =
             !(is_end && found.is_empty() && self.compaction.after.is_none());
         self.compaction.after = found.last().map(|it| it.0).filter(|_| !is_end);
@@ -153,7 +154,7 @@ impl Engine {
         self.compaction.look_at = if is_end {
             quiet_at.filter(|_| !is_quiet && self.compaction.is_any_due)
         } else {
-            Some(now.instant + limits::FOLD_EVERY)
+            Some(now.instant + limits::FOLD_PAUSE)
         };
         self.hand_out(found, &floors, false);
         Ok(())

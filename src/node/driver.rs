@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordKey;
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
+use crate::replica::Folding;
 
 /// What comes to the engine's thread.
 #[derive(Debug)]
@@ -222,8 +223,11 @@ impl Driver {
                     drop(self.projector.try_send(key));
                 }
                 Effect::Fold { key, upto, wanted } => {
-                    // As with views.
-                    drop(self.folder.try_send((key, upto, wanted)));
+                    // As with views; should one be lost all the same, it is tried again.
+                    if let Err(lost) = self.folder.try_send((key, upto, wanted)) {
+                        let (key, ..) = lost.into_inner();
+                        self.handle(Event::Folded(key, Folding::NotYet));
+                    }
                 }
                 Effect::Shown(view) => self.shared.watchers.tell(&view, self.shared.store_id),
                 Effect::Stopped => return true,

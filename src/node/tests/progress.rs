@@ -1,6 +1,7 @@
 //! How a node gets into step, step by step, and what is known of who has what.
 
 use super::*;
+use crate::limits;
 
 #[tokio::test]
 async fn a_first_exchange_tells_how_far_it_is_until_both_are_in_step() {
@@ -85,4 +86,28 @@ async fn compaction_on_request_folds_what_everybody_has() {
     a.shutdown().await.unwrap();
     let refused = a.compact().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn compaction_ends_however_many_records_are_due() {
+    let node = Node::builder().open().await.unwrap();
+    let tasks = node.collection::<Task>("tasks").unwrap();
+    let records = 3 * limits::FOLDS_MAX;
+    let mut ids = Vec::new();
+    for number in 0..records {
+        ids.push(tasks.insert(&task(&format!("{number}"))).await.unwrap());
+    }
+    for _ in 0..12 {
+        let edit = node.transaction(|tx| {
+            let mut ids = ids.iter();
+            ids.try_for_each(|id| tx.update(&tasks, *id, |it| it.votes.increment(1)).map(drop))
+        });
+        edit.await.unwrap();
+    }
+    // Those that are due are looked for by now, too.
+    sleep(limits::FOLD_EVERY).await;
+    within(node.compact()).await.unwrap();
+    let status = node.status().await.unwrap();
+    assert_eq!(status.spaces[0].horizon, status.spaces[0].lsn);
+    assert_eq!(tasks.get(ids[0]).await.unwrap().unwrap().votes.value(), 13);
 }
