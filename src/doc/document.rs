@@ -12,6 +12,7 @@ use super::change::{Change, ChangeFault};
 use super::edit::{DELETED_KEY, Edit};
 use super::fault::DocumentFault;
 use super::guard::guarded;
+use super::inspect::is_snapshot;
 use super::materialise;
 use super::saved;
 use super::value::Value;
@@ -25,9 +26,6 @@ use crate::time::WallTime;
 /// Said everywhere, because Automerge's default follows feature flags that any crate of a program
 /// may set.
 const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
-
-/// Offset of the type byte in an Automerge chunk.
-const CHUNK_TYPE_AT: usize = 8;
 
 /// What stands on a change besides its operations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,8 +77,7 @@ impl Document {
     ) -> Result<Self, DocumentFault> {
         let mut document = Self::new(actor);
         let mut chunks = chunks.into_iter().peekable();
-        let is_snapshot = |chunk: &&[u8]| chunk.get(CHUNK_TYPE_AT) == Some(&saved::DOCUMENT);
-        if let Some(snapshot) = chunks.next_if(is_snapshot) {
+        if let Some(snapshot) = chunks.next_if(|it| is_snapshot(it)) {
             document = Self::from_saved(actor, snapshot)?;
         }
         document.take_in(chunks)?;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::bounded::within;
 use super::saved::{self, Counts};
 use super::{Change, Document, DocumentFault};
 use crate::id::{ActorId, ChangeHash};
@@ -29,6 +30,14 @@ pub struct Refused {
 /// [`Refused`], with the bytes and what is wrong with them.
 pub fn inspect(bytes: Bytes) -> Received {
     Change::verify(bytes.clone()).map_err(|fault| refuse(bytes, fault.to_string()))
+}
+
+/// Bytes of what was received.
+pub fn received_bytes(received: &Received) -> usize {
+    match received {
+        Ok(change) => change.bytes().len(),
+        Err(refused) => refused.bytes.len(),
+    }
 }
 
 /// Bytes that are refused for a reason.
@@ -68,12 +77,8 @@ pub fn check_snapshot(bytes: &[u8]) -> Result<u64, DocumentFault> {
         changes,
         operations,
     } = saved::count(bytes, limits::SNAPSHOT_INFLATED_BYTES_MAX)?;
-    saved::within("operations", operations, limits::SNAPSHOT_OPS_MAX)?;
-    Ok(saved::within(
-        "changes",
-        changes,
-        limits::SNAPSHOT_CHANGES_MAX,
-    )?)
+    within("operations", operations, limits::SNAPSHOT_OPS_MAX)?;
+    Ok(within("changes", changes, limits::SNAPSHOT_CHANGES_MAX)?)
 }
 
 /// Checks a snapshot's bytes and takes it apart into its changes, each checked, parents first.

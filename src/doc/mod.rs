@@ -27,8 +27,8 @@ pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};
 pub use fault::DocumentFault;
 pub use inspect::{
-    Received, Refused, check_snapshot, inspect, inspect_snapshot, is_snapshot, refuse,
-    snapshot_changes,
+    Received, Refused, check_snapshot, inspect, inspect_snapshot, is_snapshot, received_bytes,
+    refuse, snapshot_changes,
 };
 pub use scope::{Replicating, replicating};
 pub use value::{Patch, PathStep, Value};

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-pub(super) use super::bounded::within;
-use super::bounded::{inflate, runs};
+use super::bounded::{inflate, runs, within};
 use super::change::{CHANGE, Change, ChangeFault, DEFLATED_CHANGE, MAGIC};
 use super::fault::DocumentFault;
 use crate::codec::Reader;

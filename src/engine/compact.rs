@@ -81,20 +81,15 @@ impl Compaction {
 impl Engine {
     /// The application asks for compaction.
     pub(super) fn begin_compaction(&mut self, ticket: Ticket) {
-        if self.stopping.is_some() || self.replica.has_failed() {
-            let text = "the node is shutting down, or its store can't be written";
-            let error = Error::new(ErrorKind::Closed, text);
-            self.reply(ticket, Reply::Compacted(Err(error)));
-            return;
-        }
+        // Where it can't be done the next poll says so.
         self.compaction.queued.push_back(ticket);
     }
 
     /// Hands out records to be folded; what is looked through at a time is bounded.
     pub(super) fn compact(&mut self, now: Now) {
         if self.stopping.is_some() || self.replica.has_failed() {
-            self.compaction.look_at = None;
-            self.end_compaction();
+            let text = "the node is shutting down, or its store can't be written";
+            self.end_compaction(&Error::new(ErrorKind::Closed, text));
             return;
         }
         if self.compaction.sweep.is_none()
@@ -126,8 +121,7 @@ impl Engine {
         };
         if let Err(error) = result {
             tracing::error!(%error, "compaction can't read the store");
-            self.compaction.look_at = None;
-            self.end_compaction();
+            self.end_compaction(&error);
         }
         self.report_compaction();
     }
@@ -198,20 +192,27 @@ impl Engine {
         let horizon = u64::try_from(self.config.horizon.as_millis()).unwrap_or(u64::MAX);
         let since = WallTime::from_millis(now.as_millis().saturating_sub(horizon));
         let mut floors = self.replica.floors(since)?;
-        for link in self.links.values() {
-            for (space, place) in link.session.places() {
-                if let Some(floor) = floors.get_mut(&space) {
-                    *floor = place.min(*floor);
-                }
+        for (space, place) in self.places() {
+            if let Some(floor) = floors.get_mut(&space) {
+                *floor = place.min(*floor);
             }
         }
         Ok(floors)
     }
 
+    /// Where each link stands in the log of each of its spaces.
+    fn places(&self) -> impl Iterator<Item = (SpaceId, Lsn)> + '_ {
+        let links = self.links.values();
+        links.flat_map(|it| it.session.places())
+    }
+
     /// A worker is done with a record.
     pub(super) fn folded(&mut self, now: Now, key: &RecordKey, folding: Folding) {
         self.compaction.folding.remove(key);
-        let freed = match self.replica.fold(key, folding) {
+        // Somebody may have been linked since who is still to be sent some of it.
+        let places = self.places().filter(|it| it.0 == key.space);
+        let upto = places.map(|it| it.1).min().unwrap_or(Lsn(u64::MAX));
+        let freed = match self.replica.fold(key, folding, upto) {
             Ok(freed) => freed,
             Err(error) => {
                 tracing::warn!(record = %key, %error, "could not fold a record");
@@ -243,12 +244,14 @@ impl Engine {
         }
     }
 
-    fn end_compaction(&mut self) {
+    /// Gives up, and tells everybody who asked why.
+    fn end_compaction(&mut self, why: &Error) {
+        self.compaction.look_at = None;
         let sweep = self.compaction.sweep.take().map(|it| it.ticket);
         let queued = std::mem::take(&mut self.compaction.queued);
         for ticket in sweep.into_iter().chain(queued) {
-            let text = "the node is shutting down, or its store can't be written";
-            let error = Error::new(ErrorKind::Closed, text);
+            // One error cannot be given to several, but its words can.
+            let error = Error::new(why.kind(), format!("{why:#}"));
             self.reply(ticket, Reply::Compacted(Err(error)));
         }
     }

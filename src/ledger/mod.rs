@@ -12,6 +12,18 @@ pub fn cursor_key(store: StoreId, space: SpaceId) -> Vec<u8> {
     [store.as_bytes().as_slice(), space.as_bytes()].concat()
 }
 
+/// Whose cursor a key of table `cursors` names.
+///
+/// # Errors
+/// When the bytes are no such key.
+pub fn read_cursor_key(key: &[u8]) -> Result<(StoreId, SpaceId), Malformed> {
+    let mut reader = Reader::new(key);
+    let store = StoreId::from_bytes(reader.array("store")?);
+    let space = SpaceId::from_bytes(reader.array("space")?);
+    reader.finish("cursor key")?;
+    Ok((store, space))
+}
+
 /// Key in table `peers`.
 pub fn peer_key(replica: ReplicaId) -> Vec<u8> {
     replica.as_bytes().to_vec()

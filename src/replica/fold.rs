@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::graph::Node;
-use super::keys::{self, Number, Slot};
+use super::keys::{self, Slot};
 use super::read::Rows;
 use super::rows::{Header, SnapshotRow};
 use super::{Replica, documents};
@@ -18,8 +18,8 @@ use crate::codec::Reader;
 use crate::doc::change::{Operations, Packed};
 use crate::doc::{Document, DocumentFault, check_snapshot};
 use crate::error::Result;
-use crate::id::{ActorId, Lsn, RecordKey, SpaceId, StoreId};
-use crate::ledger::Cursor;
+use crate::id::{ActorId, Lsn, RecordKey, SpaceId};
+use crate::ledger::{self, Cursor};
 use crate::limits;
 use crate::plant::{self, Plant};
 use crate::reconcile::Inventory;
@@ -131,11 +131,11 @@ fn snapshot(
 
 impl Replica {
     /// Takes in what a worker made of a record; says what left the log. If the record has become
-    /// another meanwhile, nothing does.
+    /// another meanwhile, or anything after `upto` would leave, nothing does.
     ///
     /// # Errors
     /// When the store can't be read, or was damaged.
-    pub fn fold(&mut self, key: &RecordKey, folding: Folding) -> Result<Freed> {
+    pub fn fold(&mut self, key: &RecordKey, folding: Folding, upto: Lsn) -> Result<Freed> {
         self.check_writable()?;
         let space = self.catalog.number(key.space, None);
         let (Some(slot), Some(space)) = (self.catalog.slot(key), space) else {
@@ -159,15 +159,24 @@ impl Replica {
             return Ok(Freed::default());
         }
         let nodes = self.rows().nodes(slot, header.folded, &header)?;
+        let horizon = self.rows().horizon(space)?;
         let leaving = index(folded.changes - folded.before);
+        let (leaving, staying) = nodes.split_at(leaving.min(nodes.len()));
+        let last = leaving.last().map(|it| it.lsn).unwrap_or_default();
+        if last > upto {
+            return Ok(Freed::default());
+        }
+        // From here on nothing is read that could fail, so that all of it is written or nothing.
         let too_many = usize::from(plant::is_planted(Plant::FoldTooMuch));
-        for node in nodes.iter().take(leaving + too_many) {
+        for node in leaving.iter().chain(staying.iter().take(too_many)) {
             self.batch.remove(Table::Log, keys::log(space, node.lsn));
         }
-        let nodes = nodes.get(..leaving).unwrap_or_default();
-        self.raise_horizon(space, nodes)?;
+        if last > horizon {
+            let row = last.0.to_be_bytes().to_vec();
+            self.batch.put(Table::Meta, keys::horizon(space), row);
+        }
         let before = header.weight();
-        let bytes: u64 = nodes.iter().map(|it| u64::from(it.size)).sum();
+        let bytes: u64 = leaving.iter().map(|it| u64::from(it.size)).sum();
         header.folded = folded.changes;
         header.folded_bytes = header.folded_bytes.saturating_add(bytes);
         header.snapshot_bytes = wide(folded.document.len());
@@ -186,20 +195,13 @@ impl Replica {
         })
     }
 
-    fn put_folded(&mut self, slot: Slot, header: &Header) {
+    pub(super) fn put_folded(&mut self, slot: Slot, header: &Header) {
         self.batch.put(Table::Records, slot.key(), header.encode());
-        if !header.is_due() {
+        if header.is_due() {
+            self.batch.put(Table::Due, slot.key(), Vec::new());
+        } else {
             self.batch.remove(Table::Due, slot.key());
         }
-    }
-
-    fn raise_horizon(&mut self, space: Number, leaving: &[Node]) -> Result<()> {
-        let last = leaving.last().map(|it| it.lsn).unwrap_or_default();
-        if last > self.rows().horizon(space)? {
-            let row = last.0.to_be_bytes().to_vec();
-            self.batch.put(Table::Meta, keys::horizon(space), row);
-        }
-        Ok(())
     }
 
     /// Up to where each space's log is needed by nobody but those who are linked: the least that
@@ -220,10 +222,8 @@ impl Replica {
             KeyRange::ALL,
             Order::Ascending,
             &mut |key, row| {
-                let mut reader = Reader::new(key);
-                let _store: Result<StoreId, _> = reader.array("store").map(StoreId::from_bytes);
-                let space = reader.array("space").map(SpaceId::from_bytes);
-                if let (Ok(space), Ok(cursor)) = (space, Cursor::decode(row))
+                let of = ledger::read_cursor_key(key);
+                if let (Ok((_, space)), Ok(cursor)) = (of, Cursor::decode(row))
                     && cursor.seen >= since
                     && horizons.get(&space).is_some_and(|it| cursor.acked >= *it)
                     && let Some(floor) = floors.get_mut(&space)

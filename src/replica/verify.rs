@@ -132,7 +132,7 @@ impl Rows<'_> {
         complaints: &mut Vec<String>,
     ) -> Result<BTreeMap<ChangeHash, Change>> {
         if self.get(Table::Due, &slot.key())?.is_none() && header.is_due() {
-            complaints.push("it is due to be folded, and nobody knows".to_owned());
+            complaints.push("it is due to be folded and not listed so".to_owned());
         }
         let row = self.snapshot_of(slot)?;
         let covered = row.as_ref().map_or(0, |it| it.changes);

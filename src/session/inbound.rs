@@ -167,11 +167,8 @@ impl Inbound {
         let InboundBody::Changes { groups, .. } = &self.body else {
             return 0;
         };
-        let bytes = |it: &Received| match it {
-            Ok(change) => change.bytes().len(),
-            Err(refused) => refused.bytes.len(),
-        };
-        groups.iter().flat_map(|it| &it.changes).map(bytes).sum()
+        let changes = groups.iter().flat_map(|it| &it.changes);
+        changes.map(doc::received_bytes).sum()
     }
 }
 

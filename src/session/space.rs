@@ -10,7 +10,7 @@ use super::outgoing::Way;
 use super::relay::Relay;
 use super::status::{CatchingUp, SpaceStatus};
 use super::{Fault, Verdict, fault};
-use crate::doc::Received;
+use crate::doc::{Received, received_bytes};
 use crate::error::Result;
 use crate::id::{CollectionId, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
@@ -416,11 +416,7 @@ impl SpaceLink {
     /// Changes of a record came.
     pub(super) fn took(&mut self, now: Instant, changes: &[Received]) {
         if !self.caught_up {
-            let bytes = |it: &Received| match it {
-                Ok(change) => change.bytes().len(),
-                Err(refused) => refused.bytes.len(),
-            };
-            let bytes = changes.iter().map(bytes).sum();
+            let bytes = changes.iter().map(received_bytes).sum();
             self.catching_up.took(now, changes.len(), bytes);
         }
     }

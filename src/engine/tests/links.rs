@@ -5,6 +5,7 @@ use crate::engine::Target;
 use crate::error::ErrorKind;
 use crate::id::Lsn;
 use crate::peer::PeerEvent;
+use crate::replica::{Folding, Rows, fold};
 use crate::wire::ErrorCode;
 
 fn delivered(net: &Net, host: usize, ticket: Ticket) -> Option<Result<(), ErrorKind>> {
@@ -249,4 +250,36 @@ fn a_change_in_the_name_of_a_peer_that_never_saw_it_reaches_it_all_the_same() {
         let waited = net.now.instant.since(start);
         assert!(waited <= limits::ROOT_EVERY * 2, "it never comes");
     }
+}
+
+#[test]
+fn what_a_link_is_still_to_be_sent_is_not_folded_by_a_worker_that_began_before() {
+    let mut net = Net::of(2);
+    net.join(0, 1);
+    net.run();
+    // The link takes this and no more.
+    net.is_dead = true;
+    let mut noise = vec![0; limits::LINK_OUTBOX_BYTES_MAX];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    net.write(0, &Value::Bytes(noise));
+    net.run();
+    for value in 0..20 {
+        net.edit(0, value);
+    }
+    net.run();
+    let snapshot = net.hosts[0].store.snapshot().unwrap();
+    let folding = fold::fold(&Rows::new(snapshot.as_ref()), &key(), Lsn(u64::MAX), true).unwrap();
+    assert!(matches!(folding, Folding::Made(_)), "{folding:?}");
+    net.tell(0, Event::Folded(key(), folding.clone()));
+    net.run();
+    let horizon = |net: &Net| net.hosts[0].engine.replica().horizon(key().space).unwrap();
+    assert_eq!(horizon(&net), Lsn(0));
+    // Once nobody is linked it may go.
+    for link in net.open(0) {
+        let reason = "cut".to_owned();
+        net.tell(0, Event::LinkLost { link, reason });
+    }
+    net.tell(0, Event::Folded(key(), folding));
+    net.run();
+    assert_eq!(horizon(&net), Lsn(21));
 }

@@ -10,6 +10,8 @@ use crate::ledger::Cursor;
 use crate::reconcile::Inventory as _;
 use crate::store::Table;
 
+const EVERYTHING: Lsn = Lsn(u64::MAX);
+
 /// A record with so many changes of one writer.
 fn written(replica: &mut Replica, key: &RecordKey, count: i64) -> (Writer, Vec<Change>) {
     let mut writer = Writer::stranger(7, key);
@@ -38,7 +40,7 @@ fn make(replica: &Replica, key: &RecordKey, upto: Lsn) -> Folding {
 
 fn fold_all(replica: &mut Replica, key: &RecordKey) -> u64 {
     let folding = make(replica, key, replica.lsn(key.space).unwrap());
-    let freed = replica.fold(key, folding).unwrap();
+    let freed = replica.fold(key, folding, EVERYTHING).unwrap();
     replica.commit(Durability::Immediate).unwrap();
     freed.changes
 }
@@ -149,7 +151,7 @@ fn a_fold_goes_no_further_than_it_may() {
     let key = key("note");
     written(&mut replica, &key, 10);
     let folding = make(&replica, &key, Lsn(7));
-    assert_eq!(replica.fold(&key, folding).unwrap().changes, 7);
+    assert_eq!(replica.fold(&key, folding, EVERYTHING).unwrap().changes, 7);
     replica.commit(Durability::Immediate).unwrap();
     assert_eq!(log_rows(&replica), 3);
     assert_eq!(replica.horizon(key.space).unwrap(), Lsn(7));
@@ -164,8 +166,8 @@ fn a_snapshot_that_comes_too_late_is_left_alone() {
     let (early, late) = (make(&replica, &key, Lsn(6)), make(&replica, &key, Lsn(10)));
     // What came meanwhile stays loose.
     take_in(&mut replica, &key, &[writer.set("count", 50)]);
-    assert_eq!(replica.fold(&key, late).unwrap().changes, 10);
-    assert_eq!(replica.fold(&key, early).unwrap().changes, 0);
+    assert_eq!(replica.fold(&key, late, EVERYTHING).unwrap().changes, 10);
+    assert_eq!(replica.fold(&key, early, EVERYTHING).unwrap().changes, 0);
     replica.commit(Durability::Immediate).unwrap();
     assert_eq!(log_rows(&replica), 1);
     assert_eq!(complaints(&replica, &key), [""; 0]);
@@ -236,7 +238,7 @@ fn the_log_is_kept_for_peers_that_may_come_back() {
     assert_eq!(floor(&replica, 5_001), Lsn(10));
     // Who has fallen behind the horizon needs a walk, and holds up nothing.
     let folding = make(&replica, &key, Lsn(4));
-    replica.fold(&key, folding).unwrap();
+    replica.fold(&key, folding, EVERYTHING).unwrap();
     replica.commit(Durability::Immediate).unwrap();
     assert_eq!(floor(&replica, 0), Lsn(4));
     let floors = BTreeMap::from([(space, Lsn(5))]);
@@ -246,4 +248,64 @@ fn the_log_is_kept_for_peers_that_may_come_back() {
         found[0].1, None,
         "one loose change below the floor is no reason"
     );
+}
+
+#[test]
+fn a_read_that_fails_while_a_record_is_folded_leaves_all_of_it_loose() {
+    let ready = || {
+        let (store, mut replica) = replica();
+        written(&mut replica, &key("note"), 10);
+        let folding = make(&replica, &key("note"), EVERYTHING);
+        (store, replica, folding)
+    };
+    let (store, mut replica, folding) = ready();
+    let before = store.reads();
+    replica.fold(&key("note"), folding, EVERYTHING).unwrap();
+    let reads = store.reads() - before;
+    assert!(reads >= 3, "{reads}");
+    for read in 1..=reads {
+        let (store, mut replica, folding) = ready();
+        store.fail_read(store.reads() + read, std::io::ErrorKind::Other);
+        let folded = replica.fold(&key("note"), folding, EVERYTHING);
+        folded.unwrap_err();
+        // What was collected before the failure is committed with whatever comes next.
+        let mut writer = Writer::stranger(9, &key("note"));
+        take_in(&mut replica, &key("note"), &[writer.set("other", 1)]);
+        let replica = reopen(&store);
+        assert_eq!(complaints(&replica, &key("note")), [""; 0], "read {read}");
+    }
+}
+
+#[test]
+fn what_somebody_needs_again_meanwhile_stays_loose() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    written(&mut replica, &key, 10);
+    let folding = make(&replica, &key, EVERYTHING);
+    assert_eq!(
+        replica.fold(&key, folding.clone(), Lsn(9)).unwrap().changes,
+        0
+    );
+    assert_eq!(replica.fold(&key, folding, Lsn(10)).unwrap().changes, 10);
+}
+
+#[test]
+fn what_is_left_due_after_a_fold_on_request_is_listed() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, _) = written(&mut replica, &key, 4);
+    replica
+        .fold(&key, Folding::Useless("not yet".to_owned()), EVERYTHING)
+        .unwrap();
+    // Far more than that is loose by now, of which a part is folded on request.
+    let more: Vec<_> = (4..40).map(|it| writer.set("count", it)).collect();
+    let slot = replica.catalog.slot(&key).unwrap();
+    let mut header = replica.rows().header(slot).unwrap().unwrap();
+    header.fold_at = u64::MAX;
+    replica.put_folded(slot, &header);
+    take_in(&mut replica, &key, &more);
+    let folding = make(&replica, &key, Lsn(4));
+    assert_eq!(replica.fold(&key, folding, EVERYTHING).unwrap().changes, 4);
+    replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(complaints(&replica, &key), [""; 0]);
 }

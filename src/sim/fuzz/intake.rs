@@ -216,7 +216,9 @@ impl Desk {
         let folding = fold::fold(&Rows::new(snapshot.as_ref()), key, upto, true);
         drop(snapshot);
         let heads = self.replica.heads(key).expect("readable");
-        let folded = self.replica.fold(key, folding.expect("readable"));
+        let folded = self
+            .replica
+            .fold(key, folding.expect("readable"), Lsn(u64::MAX));
         folded.expect("a store in memory is readable");
         let committed = self.replica.commit(Durability::Immediate);
         committed.expect("a store in memory works");
