@@ -194,3 +194,57 @@ async fn who_grants_nothing_is_sent_nothing_and_who_lies_about_its_cursor_gets_a
     while changes(&answers(&mut ahead).await) == 0 {}
     company.is_undisturbed().await;
 }
+
+/// A record's document with some changes in it.
+fn saved() -> Vec<u8> {
+    let mut document = Document::new(&ActorId::from_bytes(vec![5; 16]));
+    document.apply(&history(5, 20)).expect("they follow");
+    document.save().expect("it saves")
+}
+
+#[tokio::test]
+async fn a_snapshot_is_taken_apart_or_kept_apart() {
+    let company = company().await;
+    let space = company.devices[0].space();
+    let mut stranger = Stranger::introduced(&company.address, 1).await;
+    stranger.open(space).await;
+    let (good, bad) = (RecordId::named("good"), RecordId::named("bad"));
+    let mut harmed = saved();
+    *harmed.last_mut().expect("bytes") ^= 1;
+    stranger.push(space, bad, vec![harmed.into()]).await;
+    stranger.push(space, good, vec![saved().into()]).await;
+    let reasons = company.quarantine(1).await;
+    let names: Vec<_> = reasons.iter().map(Reason::name).collect();
+    assert_eq!(names, ["malformed"]);
+    let [device, _] = &company.devices;
+    let tasks = device.records("tasks").expect("a name");
+    let arrived = async {
+        while tasks.get(good).await.expect("readable").is_none() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(arrived).await;
+    let heads = tasks.heads(good).await.expect("readable");
+    assert_eq!(heads.as_slice(), [history(5, 20)[19].hash()]);
+    assert_eq!(tasks.get(bad).await.expect("readable"), None);
+    company.is_undisturbed().await;
+}
+
+#[tokio::test]
+async fn nobody_has_a_snapshot_loaded_before_the_proof_of_identity() {
+    let company = company().await;
+    let space = company.devices[0].space();
+    let mut stranger = Stranger::dial(&company.address, 1).await;
+    let record = RecordId::named("early");
+    stranger.push(space, record, vec![saved().into()]).await;
+    let mut said = None;
+    while let Some(message) = within(stranger.hear()).await {
+        if let Message::Error { code, text } = message {
+            said = Some((code, text));
+        }
+    }
+    let (code, text) = said.expect("a reason");
+    assert_eq!(code, ErrorCode::OutOfOrder);
+    assert!(text.contains("before the proof"), "{text}");
+    company.is_undisturbed().await;
+}
