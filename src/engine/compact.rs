@@ -34,6 +34,8 @@ pub(super) struct Compaction {
     after: Option<Slot>,
     /// Whether any record was due when last looked, or has become so.
     is_any_due: bool,
+    /// Whether a look was put off, or found a record that was being folded: there is another after it.
+    is_held: bool,
     /// When a change was last committed.
     changed_at: Option<Instant>,
     sweep: Option<Sweep>,
@@ -110,7 +112,7 @@ impl Engine {
             .is_some_and(|it| !it.is_through);
         let result = if self.compaction.folding.len() >= limits::FOLDS_MAX {
             // When one of them is done it goes on.
-            self.compaction.look_at = None;
+            self.compaction.is_held |= self.compaction.look_at.take().is_some();
             Ok(())
         } else if is_wanted {
             self.sweep(now)
@@ -183,6 +185,8 @@ impl Engine {
             let upto = floors.get(&key.space).copied().unwrap_or_default();
             if self.compaction.folding.insert(key.clone()) {
                 self.ready.push_back(Effect::Fold { key, upto, wanted });
+            } else {
+                self.compaction.is_held = true;
             }
         }
     }
@@ -228,7 +232,10 @@ impl Engine {
                 sweep.done.bytes += freed.bytes;
             }
         }
-        self.compaction.wake(now.instant);
+        // Where nothing came of it nothing would a moment later: the next commit looks again.
+        if std::mem::take(&mut self.compaction.is_held) || freed.changes > 0 {
+            self.compaction.wake(now.instant);
+        }
     }
 
     /// Answers who asked, once all is folded and committed.

@@ -1,5 +1,7 @@
 //! Who gets what over which link, and how links end.
 
+use std::time::Duration;
+
 use super::*;
 use crate::engine::Target;
 use crate::error::ErrorKind;
@@ -282,4 +284,45 @@ fn what_a_link_is_still_to_be_sent_is_not_folded_by_a_worker_that_began_before()
     net.tell(0, Event::Folded(key(), folding));
     net.run();
     assert_eq!(horizon(&net), Lsn(21));
+}
+
+/// Lets an hour pass, in which a worker answers whatever it is asked to fold; says how often.
+fn folds(net: &mut Net, answer: &Folding) -> usize {
+    let hour = net.now.instant + Duration::from_secs(60 * 60);
+    let due = |net: &Net| net.hosts[0].engine.poll_timeout();
+    let mut folds = 0;
+    while due(net).is_some_and(|at| at < hour) {
+        net.wait();
+        for key in std::mem::take(&mut net.hosts[0].folds) {
+            folds += 1;
+            net.tell(0, Event::Folded(key, answer.clone()));
+        }
+        net.run();
+    }
+    folds
+}
+
+#[test]
+fn a_record_that_cannot_be_folded_yet_is_tried_again_when_something_was_committed() {
+    let mut net = Net::of(1);
+    for byte in 0..20 {
+        net.write(0, &Value::Bytes(vec![byte; 100]));
+    }
+    net.run();
+    assert_eq!(
+        folds(&mut net, &Folding::NotYet),
+        2,
+        "at once, and when it is quiet"
+    );
+    net.edit(0, 1);
+    net.run();
+    assert_eq!(folds(&mut net, &Folding::NotYet), 2);
+    // One that would gain nothing is left alone until there is twice as much.
+    net.edit(0, 2);
+    net.run();
+    let useless = Folding::Useless("it gains nothing".to_owned());
+    assert_eq!(folds(&mut net, &useless), 1);
+    net.edit(0, 3);
+    net.run();
+    assert_eq!(folds(&mut net, &useless), 0);
 }

@@ -37,6 +37,8 @@ struct Host {
     engine: Engine,
     document: Document,
     replies: BTreeMap<Ticket, Reply>,
+    /// What a worker is to fold.
+    folds: Vec<RecordKey>,
     stopped: bool,
 }
 
@@ -68,6 +70,7 @@ impl Host {
             engine,
             document,
             replies: BTreeMap::new(),
+            folds: Vec::new(),
             stopped: false,
         }
     }
@@ -226,12 +229,12 @@ impl Net {
                     self.tell(other, Event::LinkLost { link, reason });
                 }
             }
+            Effect::Fold { key, .. } => self.hosts[host].folds.push(key),
             Effect::Stopped => self.hosts[host].stopped = true,
             Effect::Trust(_)
             | Effect::Dial { .. }
             | Effect::CancelDial { .. }
             | Effect::Project(_)
-            | Effect::Fold { .. }
             | Effect::Shown(_) => {}
         }
     }
