@@ -93,6 +93,10 @@ pub const FOLD_EVERY: Duration = Duration::from_secs(1);
 /// write: folding takes time in proportion to all of them.
 pub const FOLD_SHARE: u32 = 4;
 
+/// Share of the loose changes, one in so many, that stays loose while others write: someone may build on
+/// what came before them.
+pub const FOLD_LEAVES: usize = 8;
+
 /// Time without a change anywhere after which records are folded of which less is loose.
 pub const FOLD_QUIET: Duration = Duration::from_secs(10);
 
@@ -260,6 +264,10 @@ pub const QUARANTINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Graph index entries in one stored block: 2 to 3 KB, below one page of redb.
 pub const GRAPH_BLOCK_CHANGES: u32 = 64;
+
+/// The graph keeps the hashes of the last folded changes whose positions are multiples of this, of its
+/// square, and so on.
+pub const STEM_SPACING: u32 = 8;
 
 /// Weight of the graph cache, in index entries (about 120 bytes each).
 pub const GRAPH_CACHE_CHANGES: usize = 1 << 18;

@@ -81,6 +81,10 @@ plants! {
     ReuseNumbers = "reuse_numbers",
     /// What a peer lacks of a folded record is sent without the snapshot.
     WithholdSnapshot = "withhold_snapshot",
+    /// Folded changes keep their positions, whatever order their document has them in.
+    KeepOldOrder = "keep_old_order",
+    /// Whoever it is is taken to have all that was folded.
+    TrustStem = "trust_stem",
     /// Something is decided by an order that differs from run to run.
     HashOrder = "hash_order",
 }

@@ -47,7 +47,7 @@ impl EditMeta {
 /// The document of one record, as loaded for an edit or a view.
 #[derive(Clone)]
 pub struct Document {
-    inner: Automerge,
+    pub(super) inner: Automerge,
     /// Bytes that were loaded, applied and written.
     bytes: u64,
     /// An edit or a merge failed half way; what was here is gone.
@@ -84,7 +84,7 @@ impl Document {
         Ok(document)
     }
 
-    fn from_saved(actor: &ActorId, saved: &[u8]) -> Result<Self, DocumentFault> {
+    pub(super) fn from_saved(actor: &ActorId, saved: &[u8]) -> Result<Self, DocumentFault> {
         Ok(Self {
             inner: load_saved(saved)?.with_actor(actor.as_bytes().into()),
             bytes: wide(saved.len()),
@@ -393,7 +393,7 @@ fn shortest_bytes(change: &mut automerge::Change) -> Bytes {
     }
 }
 
-fn attempt<T>(
+pub(super) fn attempt<T>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, String>,
 ) -> Result<T, DocumentFault> {

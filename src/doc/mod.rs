@@ -16,6 +16,7 @@ mod guard;
 pub mod inspect;
 mod lcs;
 mod materialise;
+mod outline;
 mod reconcile;
 mod saved;
 mod scope;
@@ -30,6 +31,7 @@ pub use inspect::{
     Received, Refused, check_snapshot, inspect, inspect_snapshot, is_snapshot, received_bytes,
     refuse, snapshot_changes,
 };
+pub use outline::{Outline, outline};
 pub use scope::{Replicating, replicating};
 pub use value::{Patch, PathStep, Value};
 

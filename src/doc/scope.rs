@@ -27,6 +27,13 @@ impl Drop for Replicating {
     }
 }
 
+/// Counts a graph being made again from a snapshot, if that happens on the way of replication.
+pub(super) fn note_unfolded() {
+    if REPLICATING.get() > 0 {
+        metrics::counter!(names::GRAPHS_UNFOLDED).increment(1);
+    }
+}
+
 /// Counts a document being materialised, if that happens on the way of replication.
 pub(super) fn note_materialised() {
     if REPLICATING.get() > 0 {

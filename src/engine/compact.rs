@@ -152,7 +152,7 @@ impl Engine {
         } else {
             Some(now.instant + limits::FOLD_PAUSE)
         };
-        self.hand_out(found, &floors, false);
+        self.hand_out(found, &floors, which);
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl Engine {
         }
         // There may have been nothing to do among these.
         self.compaction.look_at = (!is_through).then_some(now.instant);
-        self.hand_out(found, &floors, true);
+        self.hand_out(found, &floors, Which::All);
         Ok(())
     }
 
@@ -179,12 +179,12 @@ impl Engine {
         &mut self,
         found: Vec<(Slot, Option<RecordKey>)>,
         floors: &BTreeMap<SpaceId, Lsn>,
-        wanted: bool,
+        which: Which,
     ) {
         for key in found.into_iter().filter_map(|it| it.1) {
             let upto = floors.get(&key.space).copied().unwrap_or_default();
             if self.compaction.folding.insert(key.clone()) {
-                self.ready.push_back(Effect::Fold { key, upto, wanted });
+                self.ready.push_back(Effect::Fold { key, upto, which });
             } else {
                 self.compaction.is_held = true;
             }

@@ -31,7 +31,7 @@ use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::limits;
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
 use crate::replica::{
-    Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Write,
+    Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Which, Write,
 };
 use crate::session::Inbound;
 use crate::store::{Durability, Store};
@@ -224,8 +224,8 @@ pub enum Effect {
         key: RecordKey,
         /// The last number of the log that it may hold.
         upto: Lsn,
-        /// Someone asked for it.
-        wanted: bool,
+        /// Why: someone asked for it, or it was due.
+        which: Which,
     },
     /// A view changed, durably.
     Shown(ShownView),

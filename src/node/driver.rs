@@ -222,9 +222,9 @@ impl Driver {
                     // It ends after us, and holds all that the engine hands out.
                     drop(self.projector.try_send(key));
                 }
-                Effect::Fold { key, upto, wanted } => {
+                Effect::Fold { key, upto, which } => {
                     // As with views; should one be lost all the same, it is tried again.
-                    if let Err(lost) = self.folder.try_send((key, upto, wanted)) {
+                    if let Err(lost) = self.folder.try_send((key, upto, which)) {
                         let (key, ..) = lost.into_inner();
                         self.handle(Event::Folded(key, Folding::NotYet));
                     }

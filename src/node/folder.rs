@@ -11,11 +11,11 @@ use crate::engine::Event;
 use crate::error::Result;
 use crate::id::{Lsn, RecordKey};
 use crate::limits;
-use crate::replica::{Folding, Rows, fold};
+use crate::replica::{Folding, Rows, Which, fold};
 use crate::telemetry::names;
 
-/// A record to be folded, up to where in the log, and whether someone asked for it.
-pub(super) type Wanted = (RecordKey, Lsn, bool);
+/// A record to be folded, up to where in the log, and why.
+pub(super) type Wanted = (RecordKey, Lsn, Which);
 
 /// Records that are folded from one snapshot of the store. Their events share a commit.
 const RECORDS: usize = 16;
@@ -53,10 +53,10 @@ async fn fold_some(shared: &Arc<Shared>, wanted: Vec<Wanted>) {
 fn make_all(shared: &Shared, wanted: &[Wanted]) -> Result<Vec<Event>> {
     let snapshot = shared.snapshot()?;
     let rows = Rows::new(snapshot.as_ref());
-    let made = wanted.iter().map(|(key, upto, wanted)| {
+    let made = wanted.iter().map(|(key, upto, which)| {
         let span = tracing::debug_span!(names::span::FOLD, record = %key);
         let _entered = span.entered();
-        let folding = fold::fold(&rows, key, *upto, *wanted).unwrap_or_else(|error| {
+        let folding = fold::fold(&rows, key, *upto, *which).unwrap_or_else(|error| {
             tracing::warn!(record = %key, %error, "could not fold a record");
             Folding::NotYet
         });

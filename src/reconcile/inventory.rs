@@ -105,13 +105,14 @@ pub trait Inventory {
     /// When the store can't be read.
     fn heads(&self, key: &RecordKey) -> Result<Option<Heads>>;
 
-    /// Which of `hashes` are changes of the record that are not here.
+    /// Which of `hashes` are changes of the record that are not here. A folded change that was no
+    /// writer's last may be named, too: nothing but loading the snapshot tells that it is here.
     ///
     /// # Errors
     /// When the store can't be read.
     fn unknown(&self, key: &RecordKey, hashes: &[ChangeHash]) -> Result<Vec<ChangeHash>>;
 
-    /// The record's heads and exponentially spaced older changes: enough for a peer to find what
+    /// The record's heads, and after them exponentially spaced older changes: enough for a peer to find what
     /// both have.
     ///
     /// # Errors

@@ -91,28 +91,55 @@ impl Replica {
 
     fn place_by_graph(&mut self, record: &mut OpenRecord, change: &Change) -> Result<Place> {
         let graph = self.graph_of(record)?;
-        if graph.position(&change.hash()).is_some() {
-            return Ok(Place::Known);
+        if let Some(place) = self.place_in(&graph, record, change)? {
+            return Ok(place);
         }
+        let graph = self.whole_graph_of(record)?;
+        let place = self.place_in(&graph, record, change)?;
+        // With the whole graph there is an answer.
+        Ok(place.unwrap_or(Place::Held(Reason::SequenceGap)))
+    }
+
+    /// Where the change belongs by a graph; none where that takes the whole one.
+    fn place_in(
+        &self,
+        graph: &Graph,
+        record: &OpenRecord,
+        change: &Change,
+    ) -> Result<Option<Place>> {
+        if graph.holds(&change.hash()) {
+            return Ok(Some(Place::Known));
+        }
+        let actor = record.actor(change.actor());
         let is_missing = |dep: &&ChangeHash| graph.position(dep).is_none();
         let missing: Vec<_> = change.deps().iter().filter(is_missing).copied().collect();
+        let number = |last: &dyn Fn(u32) -> u64| actor.map_or(0, last);
+        // Who has lost the number before surely has lost a parent.
+        let is_ahead = change.seq() > number(&|it| record.last_seq(it)).saturating_add(1);
+        let may_be_folded = change.seq() <= number(&|it| graph.stem.last_seq(it));
+        let is_unsure = may_be_folded || !(missing.is_empty() || is_ahead);
+        if is_unsure && !graph.is_whole() {
+            return Ok(None);
+        }
         if !missing.is_empty() && !plant::is_planted(Plant::IgnoreParents) {
-            return Ok(Place::Held(Reason::Waiting { missing }));
+            return Ok(Some(Place::Held(Reason::Waiting { missing })));
         }
         let parents: Vec<u32> = change
             .deps()
             .iter()
             .filter_map(|dep| graph.position(dep))
             .collect();
-        let ancestors = fit::ancestors(&graph, record, &parents);
-        let actor = record.actor(change.actor());
+        let Some(ancestors) = fit::ancestors(graph, record, &parents) else {
+            return Ok(None);
+        };
         let last = actor.map_or(0, |it| ancestors.last_seq(it));
         if change.seq() != last.saturating_add(1) {
-            return Ok(Place::Held(Reason::SequenceGap));
+            return Ok(Some(Place::Held(Reason::SequenceGap)));
         }
-        let nodes = parents.iter().filter_map(|it| graph.node(*it));
-        let max_op = nodes.map(|it| it.max_op).max().unwrap_or(0);
-        self.judge(record, change, (parents, max_op), Some(&ancestors))
+        let max_op = parents.iter().filter_map(|it| graph.max_op(*it)).max();
+        let precedes = (parents, max_op.unwrap_or(0));
+        self.judge(record, change, precedes, Some(&ancestors))
+            .map(Some)
     }
 
     /// Whether the change fits what precedes it.
@@ -152,7 +179,7 @@ impl Replica {
         is_twin || (record.header.refused > 0 && self.graphs.get(record.slot).is_some_and(refused))
     }
 
-    fn graph_of(&mut self, record: &mut OpenRecord) -> Result<Arc<Graph>> {
+    pub(super) fn graph_of(&mut self, record: &mut OpenRecord) -> Result<Arc<Graph>> {
         if let Some(graph) = self.graphs.get(record.slot) {
             return Ok(graph);
         }
@@ -176,7 +203,7 @@ impl Replica {
         let last = record.actor(change.actor()).map(|it| record.last_seq(it));
         let is_contested = record.header.refused > 0 || last.is_some_and(|it| change.seq() <= it);
         if is_contested {
-            self.graph_of(record)?;
+            self.whole_graph_of(record)?;
         }
         let lsn = self.next_lsn(&record.key)?;
         let actor = record.note_actor(change);
@@ -217,7 +244,10 @@ impl Replica {
 
     /// Brings the header up to which changes are refused now, and reports those that newly are.
     fn note_refused(&mut self, record: &mut OpenRecord, source: Source) -> Result<()> {
-        let graph = self.graph_of(record)?;
+        let graph = self.whole_graph_of(record)?;
+        if record.header.refused == 0 && record.header.folded > 0 {
+            self.store_whole_graph(record)?;
+        }
         record.header.refused = u32::try_from(graph.refused().len()).unwrap_or(u32::MAX);
         record.header.admitted = graph.admitted_heads().as_slice().to_vec();
         for position in graph.refused() {
@@ -252,7 +282,7 @@ impl Replica {
         Ok(())
     }
 
-    fn write_tail(&mut self, record: &mut OpenRecord) {
+    pub(super) fn write_tail(&mut self, record: &mut OpenRecord) {
         if let Some((block, writer)) = record.tail.take() {
             self.batch
                 .put(Table::Graph, record.slot.block(block), writer.finish());

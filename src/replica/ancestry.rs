@@ -67,12 +67,13 @@ impl Graph {
         heads.into_iter().filter_map(hash).collect()
     }
 
-    /// What precedes a change with these parents, given the record's heads.
+    /// What precedes a change with these parents, given the record's heads. None where it may not
+    /// follow all folded changes: that takes the whole graph.
     pub(super) fn ancestors(
         &self,
         heads: impl Iterator<Item = u32>,
         parents: &[u32],
-    ) -> Ancestors<'_> {
+    ) -> Option<Ancestors<'_>> {
         // From each position on the frontier: whether it is an ancestor. What is left when all are
         // need not be looked at.
         let mut frontier: BTreeMap<u32, bool> = heads.map(|it| (it, false)).collect();
@@ -83,6 +84,9 @@ impl Graph {
             && let Some((position, is_ancestor)) = frontier.pop_last()
         {
             if !is_ancestor {
+                if position < self.stem.folded {
+                    return None;
+                }
                 others -= 1;
                 outside.insert(position);
             }
@@ -103,11 +107,20 @@ impl Graph {
                 }
             }
         }
-        Ancestors {
+        Some(Ancestors {
             graph: self,
             outside,
-        }
+        })
     }
+}
+
+/// Where an operation of an ancestor is.
+#[derive(Debug)]
+pub(super) enum Made<'a> {
+    /// In the change at this position.
+    In(u32, &'a Node),
+    /// If anywhere, in a folded change, all of which are ancestors.
+    Folded,
 }
 
 /// The changes that precede a change: all but those outside.
@@ -135,22 +148,28 @@ impl<'a> Ancestors<'a> {
             return inside.map(|it| it.seq).max().unwrap_or(0);
         }
         // Numbers grow along the way.
-        inside.next().map_or(0, |it| it.seq)
+        inside
+            .next()
+            .map_or_else(|| self.graph.stem.last_seq(actor), |it| it.seq)
     }
 
-    /// The change in which a writer made an operation; of several, that with the smallest hash.
-    pub(super) fn operation(&self, actor: u32, counter: u64) -> Option<(u32, &'a Node)> {
+    /// Where a writer made an operation; of several, in the change with the smallest hash.
+    pub(super) fn operation(&self, actor: u32, counter: u64) -> Option<Made<'a>> {
         let own = self.own(actor);
         if self.graph.forked.contains(&actor) {
             let all = own.iter().filter_map(|it| Some((*it, self.node(*it)?)));
             let having = all.filter(|(_, it)| it.has(counter));
-            return having.min_by_key(|(_, it)| it.hash);
+            let first = having.min_by_key(|(_, it)| it.hash);
+            return first.map(|(position, it)| Made::In(position, it));
         }
         let is_before = |it: &u32| self.graph.node(*it).is_some_and(|it| it.max_op < counter);
         let at = own.partition_point(is_before);
-        let position = own.get(at).copied()?;
-        let node = self.node(position).filter(|it| it.has(counter))?;
-        Some((position, node))
+        let position = own.get(at).copied();
+        let having = position.filter(|it| self.graph.node(*it).is_some_and(|it| it.has(counter)));
+        match having {
+            Some(position) => Some(Made::In(position, self.node(position)?)),
+            None => (!self.graph.is_whole()).then_some(Made::Folded),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::graph::{Graph, Node};
 use super::keys::Slot;
 use super::read::{Rows, damaged};
 use super::rows::{Header, SnapshotRow};
-use crate::doc::{Change, Document, Value, inspect_snapshot};
+use crate::doc::{Change, Document, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, Heads, Lsn, RecordKey};
 use crate::store::Table;
@@ -132,7 +132,7 @@ impl Loaded {
             self.document = loaded.map_err(|fault| poisoned(key, &fault))?;
             return Ok((row.changes, Vec::new()));
         }
-        let (changes, folded) = folded(rows, (key, slot), header)?;
+        let (changes, folded) = folded(rows, slot, header)?;
         let new = folded.into_iter();
         let new = new.filter(|it| !self.document.has(&it.hash()));
         Ok((changes, new.collect()))
@@ -140,21 +140,15 @@ impl Loaded {
 }
 
 /// The changes in a record's snapshot that are part of its document, and how many are in it.
-fn folded(
-    rows: &Rows<'_>,
-    (key, slot): (&RecordKey, Slot),
-    header: &Header,
-) -> Result<(u32, Vec<Change>)> {
-    let row = snapshot(rows, slot)?;
-    let taken = inspect_snapshot(row.document);
-    let mut changes = taken.map_err(|refused| poisoned(key, &refused.detail))?;
+fn folded(rows: &Rows<'_>, slot: Slot, header: &Header) -> Result<(u32, Vec<Change>)> {
+    let mut changes = rows.folded_changes(slot)?;
     if header.refused > 0 {
         let graph = rows.graph(slot, header)?;
         let refused = graph.refused().iter().filter_map(|it| graph.node(*it));
         let refused: BTreeSet<_> = refused.map(|it| it.hash).collect();
         changes.retain(|it| !refused.contains(&it.hash()));
     }
-    Ok((row.changes, changes))
+    Ok((header.folded, changes))
 }
 
 fn snapshot(rows: &Rows<'_>, slot: Slot) -> Result<SnapshotRow> {
@@ -196,7 +190,7 @@ pub fn changes(rows: &Rows<'_>, key: &RecordKey) -> Result<Vec<Bytes>> {
         return Ok(Vec::new());
     };
     let (from, folded) = if header.folded > 0 {
-        folded(rows, (key, slot), &header)?
+        folded(rows, slot, &header)?
     } else {
         (0, Vec::new())
     };

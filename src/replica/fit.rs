@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::admit::OpenRecord;
-use super::ancestry::Ancestors;
+use super::ancestry::{Ancestors, Made};
 use super::graph::Graph;
 use super::keys::Slot;
 use super::quarantine::Reason;
@@ -44,6 +44,17 @@ impl OperationsCache {
         }
         cached.weight += weight;
         cached.entries.insert((slot, position), operations.clone());
+    }
+
+    /// Forgets those of a record whose changes have other positions now.
+    pub(super) fn forget(&self, slot: Slot) {
+        let mut cached = self.0.borrow_mut();
+        let theirs = cached.entries.range((slot, 0)..=(slot, u32::MAX));
+        let positions: Vec<_> = theirs.map(|it| *it.0).collect();
+        for position in positions {
+            let operations = cached.entries.remove(&position);
+            cached.weight -= operations.map_or(0, |it| it.len() + 4);
+        }
     }
 
     /// Forgets everything: positions may have been given up with a batch.
@@ -103,8 +114,12 @@ impl Replica {
         let actors = &record.header.actors;
         let index = actors.iter().position(|(it, _)| it == actor);
         let index = index.and_then(|it| u32::try_from(it).ok());
-        let Some((position, node)) = index.and_then(|it| ancestors.operation(it, counter)) else {
-            return Ok(None);
+        let (position, node) = match index.and_then(|it| ancestors.operation(it, counter)) {
+            Some(Made::In(position, node)) => (position, node),
+            Some(Made::Folded) => {
+                return Ok(self.packed_of(record.slot)?.operation(actor, counter));
+            }
+            None => return Ok(None),
         };
         if let Some(operations) = self.operations.get(record.slot, position) {
             return Ok(Some(operations));
@@ -148,11 +163,11 @@ impl Replica {
     }
 }
 
-/// The ancestors of a change with these parents.
+/// The ancestors of a change with these parents, if they can be told without the whole graph.
 pub(super) fn ancestors<'a>(
     graph: &'a Graph,
     record: &OpenRecord,
     parents: &[u32],
-) -> Ancestors<'a> {
+) -> Option<Ancestors<'a>> {
     graph.ancestors(record.header.heads.iter().map(|it| it.position), parents)
 }

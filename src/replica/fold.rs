@@ -1,24 +1,25 @@
 //! Folding: the oldest loose changes of a record go into its snapshot and leave the log.
 //!
 //! A worker makes the snapshot from what is committed, and nobody's turn is held up; the replica takes
-//! it in with the next commit, all or nothing. The graph stays, so that what a peer has and lacks is
-//! told as before. Only what nobody is to be sent from the log any more is folded.
+//! it in with the next commit, all or nothing. In the graph a stem stands for them, by which what a peer
+//! has and lacks is told as before. Only what nobody is to be sent from the log any more is folded.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::graph::Node;
+use super::graph::{Node, block_of};
 use super::keys::{self, Slot};
 use super::read::Rows;
 use super::rows::{Header, SnapshotRow};
+use super::stem::Stem;
 use super::{Replica, documents};
-use crate::codec::Reader;
+use crate::codec::{Reader, Writer};
 use crate::doc::change::{Operations, Packed};
 use crate::doc::{Document, DocumentFault, check_snapshot};
 use crate::error::Result;
-use crate::id::{ActorId, Lsn, RecordKey, SpaceId};
+use crate::id::{ActorId, ChangeHash, Lsn, RecordKey, SpaceId};
 use crate::ledger::{self, Cursor};
 use crate::limits;
 use crate::plant::{self, Plant};
@@ -31,8 +32,8 @@ use crate::time::WallTime;
 pub struct Folded {
     /// How many changes were in the last one.
     before: u32,
-    /// How many are in this one.
-    changes: u32,
+    /// Those that are in this one besides, in the order in which the document keeps them.
+    added: Vec<ChangeHash>,
     document: Bytes,
 }
 
@@ -55,7 +56,9 @@ pub enum Which {
     All,
     /// Those of which much is loose.
     Due,
-    /// Of these those of which much is loose beside what folding them costs.
+    /// Of these those of which much is loose beside what folding them costs. While people write, only
+    /// changes that all of them build on are folded, and not the newest: what follows needs nothing but
+    /// the stem then.
     Pressing,
 }
 
@@ -69,11 +72,11 @@ pub struct Freed {
 }
 
 /// Makes a snapshot of a record that holds its changes up to `upto` in the log. Loads the document:
-/// for workers. `wanted` says that someone asked for it, however little is gained.
+/// for workers. Of [`Which::All`] however little is gained.
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn fold(rows: &Rows<'_>, key: &RecordKey, upto: Lsn, wanted: bool) -> Result<Folding> {
+pub fn fold(rows: &Rows<'_>, key: &RecordKey, upto: Lsn, which: Which) -> Result<Folding> {
     let Some(slot) = rows.slot(key)? else {
         return Ok(Folding::NotYet);
     };
@@ -81,20 +84,24 @@ pub fn fold(rows: &Rows<'_>, key: &RecordKey, upto: Lsn, wanted: bool) -> Result
         return Ok(Folding::NotYet);
     };
     let mut nodes = rows.nodes(slot, header.folded, &header)?;
+    if which == Which::Pressing {
+        let newest = nodes.len() / limits::FOLD_LEAVES;
+        let behind = behind_all_heads(&nodes, &header);
+        nodes.truncate(behind.min(nodes.len() - newest));
+    }
     nodes.retain(|it| it.lsn <= upto);
     let bytes: u64 = nodes.iter().map(|it| u64::from(it.size)).sum();
     let enough = limits::FOLD_BYTES_MIN.max(header.snapshot_bytes / 2);
-    if nodes.len() < 2 || (bytes < enough && !wanted) {
+    if nodes.len() < 2 || (bytes < enough && which != Which::All) {
         return Ok(Folding::NotYet);
     }
     let loose = documents::read_nodes(rows, key, &nodes)?;
     let base = rows.snapshot_of(slot)?.map(|it| it.document);
-    let changes = header.folded.saturating_add(count(&nodes));
-    Ok(match snapshot(base.as_ref(), &loose, changes) {
-        Ok(Ok(document)) if wide(document.len()) < header.snapshot_bytes + bytes => {
+    Ok(match snapshot(base.as_ref(), &loose, header.folded) {
+        Ok(Ok((document, added))) if wide(document.len()) < header.snapshot_bytes + bytes => {
             Folding::Made(Folded {
                 before: header.folded,
-                changes,
+                added,
                 document,
             })
         }
@@ -104,17 +111,48 @@ pub fn fold(rows: &Rows<'_>, key: &RecordKey, upto: Lsn, wanted: bool) -> Result
     })
 }
 
+/// How many of the loose changes, from the first on, precede every head of the record.
+fn behind_all_heads(nodes: &[Node], header: &Header) -> usize {
+    let mut count = nodes.len();
+    if header.heads.len() == 1 {
+        return count;
+    }
+    for head in &header.heads {
+        let mut is_behind = vec![false; nodes.len()];
+        let at = |position: u32| position.checked_sub(header.folded).map(index);
+        let note = |position: u32, is_behind: &mut Vec<bool>| {
+            if let Some(flag) = at(position).and_then(|it| is_behind.get_mut(it)) {
+                *flag = true;
+            }
+        };
+        note(head.position, &mut is_behind);
+        for (place, node) in nodes.iter().enumerate().rev() {
+            if is_behind.get(place) == Some(&true) {
+                node.parents.iter().for_each(|it| note(*it, &mut is_behind));
+            }
+        }
+        count = count.min(is_behind.iter().take_while(|it| **it).count());
+        if count == 0 {
+            break;
+        }
+    }
+    count
+}
+
 /// Saves a document and the changes after it as one, and makes sure that all of them come out of it
-/// again, and that the gate will find their operations in it.
+/// again, and that the gate will find their operations in it. Says in which order it keeps those
+/// after the first `folded`.
 fn snapshot(
     base: Option<&Bytes>,
     loose: &[Bytes],
-    changes: u32,
-) -> Result<Result<Bytes, &'static str>, DocumentFault> {
+    folded: u32,
+) -> Result<Result<(Bytes, Vec<ChangeHash>), &'static str>, DocumentFault> {
     let reader = ActorId::from_bytes(vec![0; 16]);
     let chunks = base.into_iter().chain(loose).map(Bytes::as_ref);
     let document = Document::load(&reader, chunks)?;
-    if document.changes() != u64::from(changes) {
+    let outline = document.outline()?.into_iter();
+    let added: Vec<_> = outline.skip(index(folded)).map(|it| it.hash).collect();
+    if added.len() != loose.len() {
         return Ok(Err("its document has other changes than the log"));
     }
     // With equal heads, which this checks, all changes before them are equal, too.
@@ -126,7 +164,7 @@ fn snapshot(
             return Ok(Err("its snapshot would not tell its operations"));
         }
     }
-    Ok(Ok(saved))
+    Ok(Ok((saved, added)))
 }
 
 impl Replica {
@@ -154,15 +192,17 @@ impl Replica {
             }
             Folding::Made(folded) => folded,
         };
-        let is_same = folded.before == header.folded && folded.changes <= header.changes;
-        if !is_same || header.refused > 0 {
+        if folded.before != header.folded || header.refused > 0 {
             return Ok(Freed::default());
         }
         let nodes = self.rows().nodes(slot, header.folded, &header)?;
+        let mut stem = self.rows().stem(slot, &header)?;
         let horizon = self.rows().horizon(space)?;
-        let leaving = index(folded.changes - folded.before);
-        let (leaving, staying) = nodes.split_at(leaving.min(nodes.len()));
-        let last = leaving.last().map(|it| it.lsn).unwrap_or_default();
+        let Some(nodes) = reorder(nodes, &mut header, &folded.added) else {
+            return Ok(Freed::default());
+        };
+        let (leaving, staying) = nodes.split_at(folded.added.len());
+        let last = leaving.iter().map(|it| it.lsn).max().unwrap_or_default();
         if last > upto {
             return Ok(Freed::default());
         }
@@ -175,24 +215,47 @@ impl Replica {
             let row = last.0.to_be_bytes().to_vec();
             self.batch.put(Table::Meta, keys::horizon(space), row);
         }
+        stem.extend(leaving);
+        self.put_stem(slot, (header.folded, &stem), staying);
         let before = header.weight();
         let bytes: u64 = leaving.iter().map(|it| u64::from(it.size)).sum();
-        header.folded = folded.changes;
+        header.folded = stem.folded;
         header.folded_bytes = header.folded_bytes.saturating_add(bytes);
         header.snapshot_bytes = wide(folded.document.len());
         let worth = header.snapshot_bytes.max(limits::FOLD_BYTES_MIN);
         header.fold_at = header.folded_bytes.saturating_add(worth);
         self.put_folded(slot, &header);
         let row = SnapshotRow {
-            changes: folded.changes,
+            changes: stem.folded,
             document: folded.document,
         };
         self.batch.put(Table::Snapshots, slot.key(), row.encode());
         self.packed.forget(slot);
         Ok(Freed {
-            changes: u64::from(folded.changes - folded.before),
+            changes: wide(leaving.len()),
             bytes: before.saturating_sub(header.weight()),
         })
+    }
+
+    /// Puts the stem in the place of the changes after position `from` that it stands for now.
+    fn put_stem(&mut self, slot: Slot, (from, stem): (u32, &Stem), staying: &[Node]) {
+        let last = block_of(stem.folded.saturating_sub(1));
+        for block in block_of(from)..=last {
+            self.batch.remove(Table::Graph, slot.block(block));
+        }
+        // Those that stay may have parents at other positions now.
+        let mut blocks: BTreeMap<u32, Writer> = BTreeMap::new();
+        for (position, node) in (stem.folded..).zip(staying) {
+            let block = blocks.entry(block_of(position)).or_default();
+            node.encode(block, position);
+        }
+        for (block, row) in blocks {
+            self.batch
+                .put(Table::Graph, slot.block(block), row.finish());
+        }
+        self.batch.put(Table::Graph, slot.key(), stem.encode());
+        self.graphs.forget(slot);
+        self.operations.forget(slot);
     }
 
     pub(super) fn put_folded(&mut self, slot: Slot, header: &Header) {
@@ -290,13 +353,42 @@ impl Replica {
         if header.lsn <= floor {
             return Ok(Some(key));
         }
-        let second = self.rows().node_at(slot, header.folded.saturating_add(1))?;
+        let second = self
+            .rows()
+            .node_at(slot, header.folded.saturating_add(1), &header)?;
         Ok(second.filter(|it| it.lsn <= floor).map(|_| key))
     }
 }
 
-fn count(nodes: &[Node]) -> u32 {
-    u32::try_from(nodes.len()).unwrap_or(u32::MAX)
+/// Puts the changes after the folded ones of a header into an order that begins with `first`: a
+/// document keeps them in its own, parents first like every other. None if these are others.
+fn reorder(nodes: Vec<Node>, header: &mut Header, first: &[ChangeHash]) -> Option<Vec<Node>> {
+    let from = header.folded;
+    let (leaving, staying) = nodes.split_at_checked(first.len())?;
+    if plant::is_planted(Plant::KeepOldOrder) {
+        return Some(nodes);
+    }
+    let new: BTreeMap<_, _> = first.iter().zip(from..).collect();
+    let new: Vec<u32> = leaving
+        .iter()
+        .map(|it| new.get(&it.hash).copied())
+        .collect::<Option<_>>()?;
+    let moved = |position: u32| {
+        let at = position.checked_sub(from).map(index);
+        at.and_then(|at| new.get(at).copied()).unwrap_or(position)
+    };
+    for head in &mut header.heads {
+        head.position = moved(head.position);
+    }
+    let mut leaving: Vec<(u32, Node)> = new.iter().copied().zip(leaving.iter().cloned()).collect();
+    leaving.sort_unstable_by_key(|it| it.0);
+    let leaving = leaving.into_iter().map(|it| it.1);
+    let mut nodes: Vec<_> = leaving.chain(staying.iter().cloned()).collect();
+    for node in &mut nodes {
+        node.parents.iter_mut().for_each(|it| *it = moved(*it));
+        node.parents.sort_unstable();
+    }
+    Some(nodes)
 }
 
 fn wide(bytes: usize) -> u64 {

@@ -2,14 +2,16 @@
 //!
 //! Changes stand in the order in which this replica applied them, so parents come first. They are
 //! stored in blocks of [`limits::GRAPH_BLOCK_CHANGES`], appended to and never rewritten in the
-//! middle.
+//! middle. Of folded ones a [`Stem`] is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::position;
+use super::stem::Stem;
 use crate::codec::{Malformed, Problem, Reader, Writer};
 use crate::id::{ChangeHash, Lsn};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::reconcile::Piece;
 
 /// One change in the graph.
@@ -119,9 +121,11 @@ pub(super) fn read_nodes(block: &[u8], first: u32) -> Result<Vec<Node>, Malforme
     Ok(nodes)
 }
 
-/// All changes of one record, indexed.
+/// The changes of one record, indexed: all of them, or those after a stem.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
+    pub(super) stem: Stem,
+    /// Those at the positions after the stem.
     pub(super) nodes: Vec<Node>,
     by_hash: BTreeMap<ChangeHash, u32>,
     /// The changes of each writer, in the order in which they were applied.
@@ -133,6 +137,22 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// One without any change after these.
+    pub(super) fn after(stem: Stem) -> Self {
+        let last = stem.last();
+        let by_hash = last.map(|it| (it.hash, it.position)).collect();
+        Self {
+            stem,
+            by_hash,
+            ..Self::default()
+        }
+    }
+
+    /// Whether every change is in it, the folded ones, too.
+    pub const fn is_whole(&self) -> bool {
+        self.stem.folded == 0
+    }
+
     /// Appends a node.
     pub(super) fn push(&mut self, node: Node) {
         let position = self.len();
@@ -156,70 +176,84 @@ impl Graph {
 
     /// Number of changes.
     pub fn len(&self) -> u32 {
-        u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
+        let after = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.stem.folded.saturating_add(after)
     }
 
     /// Whether there is no change.
-    pub const fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// The position of a change.
+    /// The position of a change after the stem, or of a writer's last one in it.
     pub fn position(&self, hash: &ChangeHash) -> Option<u32> {
         self.by_hash.get(hash).copied()
     }
 
-    /// The change at a position.
-    pub fn node(&self, position: u32) -> Option<&Node> {
-        self.nodes.get(usize::try_from(position).ok()?)
+    /// Whether a change is here. Without the whole graph it may be even if this is not so.
+    pub fn holds(&self, hash: &ChangeHash) -> bool {
+        self.by_hash.contains_key(hash) || self.stem.samples().any(|it| it == *hash)
     }
 
-    /// Hashes at exponentially growing distance from the end, the first change included.
+    /// The change at a position after the stem.
+    pub fn node(&self, position: u32) -> Option<&Node> {
+        let after = position.checked_sub(self.stem.folded)?;
+        self.nodes.get(usize::try_from(after).ok()?)
+    }
+
+    /// The largest operation number up to and with a change that [`Graph::position`] knows.
+    pub(super) fn max_op(&self, position: u32) -> Option<u64> {
+        let node = self.node(position).map(|it| it.max_op);
+        node.or_else(|| self.stem.max_op(position))
+    }
+
+    /// Hashes at exponentially growing distance from the end, the first change included where the
+    /// graph is whole.
     pub fn samples(&self) -> Vec<ChangeHash> {
         let last = self.len().saturating_sub(1);
         let steps = (0..u32::BITS)
             .map(|power| 1_u32 << power)
             .take_while(|back| *back < last);
         let positions = steps.map(|back| last - back).chain([0]);
-        positions
-            .filter_map(|it| self.node(it))
-            .map(|it| it.hash)
-            .collect()
+        let after = positions.filter_map(|it| self.node(it)).map(|it| it.hash);
+        after.chain(self.stem.samples()).collect()
     }
 
-    /// The changes that are neither among `known` nor ancestors of one, parents first.
+    /// The changes that are neither among `known` nor ancestors of one, parents first. Where any
+    /// folded one is, it stands for all of them: they are sent as one.
     pub fn lacking(&self, known: &[ChangeHash]) -> Vec<Piece> {
         let mut has = vec![false; self.nodes.len()];
-        for position in known.iter().filter_map(|it| self.position(it)) {
-            if let Some(flag) = usize::try_from(position)
-                .ok()
-                .and_then(|it| has.get_mut(it))
+        let mut ends: BTreeSet<u32> = self.stem.ends().collect();
+        let mut note = |position: u32, has: &mut Vec<bool>| {
+            ends.remove(&position);
+            let after = position.checked_sub(self.stem.folded).map(usize::try_from);
+            if let Some(Ok(at)) = after
+                && let Some(flag) = has.get_mut(at)
             {
                 *flag = true;
             }
-        }
+        };
+        let known = known.iter().filter_map(|it| self.position(it));
+        known.for_each(|it| note(it, &mut has));
         // Parents stand before their children, so one pass from the end reaches all ancestors.
-        for at in (0..self.nodes.len()).rev() {
-            if has.get(at) != Some(&true) {
-                continue;
-            }
-            for parent in self
-                .nodes
-                .get(at)
-                .map_or(&[][..], |it| it.parents.as_slice())
-            {
-                let parent = usize::try_from(*parent).ok();
-                if let Some(flag) = parent.and_then(|it| has.get_mut(it)) {
-                    *flag = true;
-                }
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            if has.get(at) == Some(&true) {
+                node.parents.iter().for_each(|it| note(*it, &mut has));
             }
         }
-        let rows = (0..).zip(&self.nodes).zip(has);
-        rows.filter(|(_, has)| !has)
-            .map(|((position, node), _)| Piece {
-                position,
-                lsn: node.lsn,
-            })
-            .collect()
+        let folded = Piece {
+            position: 0,
+            lsn: Lsn(0),
+        };
+        let rows = (self.stem.folded..).zip(&self.nodes).zip(has);
+        let after = rows.filter(|(_, has)| !has);
+        let after = after.map(|((position, node), _)| Piece {
+            position,
+            lsn: node.lsn,
+        });
+        // Who has all ends has all that was folded.
+        let lacks = !ends.is_empty() && !plant::is_planted(Plant::TrustStem);
+        let stem = lacks.then_some(folded);
+        stem.into_iter().chain(after).collect()
     }
 }

@@ -53,6 +53,11 @@ impl GraphCache {
         }
     }
 
+    /// Forgets the graph of a record of which more is folded.
+    pub(super) fn forget(&self, slot: Slot) {
+        self.0.borrow_mut().remove(slot);
+    }
+
     /// Forgets everything: a batch was given up, and graphs may be ahead of the store.
     pub(super) fn clear(&self) {
         *self.0.borrow_mut() = Cached::default();

@@ -33,6 +33,22 @@ impl Replica {
         Ok(graph)
     }
 
+    /// Whether a change of a record is here. Of a folded one nothing tells but its snapshot, which is
+    /// taken apart for it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn holds(&self, key: &RecordKey, hash: &ChangeHash) -> Result<bool> {
+        let Some((slot, header)) = self.slot_and_header(key)? else {
+            return Ok(false);
+        };
+        let graph = self.graph(slot, &header)?;
+        if graph.holds(hash) || graph.is_whole() {
+            return Ok(graph.holds(hash));
+        }
+        Ok(self.rows().whole_graph(slot, &header)?.holds(hash))
+    }
+
     /// What the batch adds to the elements of a span and takes away from them.
     fn pending(&self, number: Number, span: Span) -> Result<Total> {
         let (start, end) = keys::elements(number, span);
@@ -169,7 +185,7 @@ impl Inventory for Replica {
         let graph = self.graph(slot, &header)?;
         Ok(hashes
             .iter()
-            .filter(|it| graph.position(it).is_none())
+            .filter(|it| !graph.holds(it))
             .copied()
             .collect())
     }

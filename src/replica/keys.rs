@@ -19,7 +19,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Key of tables `records`, `views`, `stale`, and prefix of those that hold more per record.
+    /// Key of tables `records`, `views`, `stale`, and of the stem in table `graph`; prefix of those
+    /// that hold more per record.
     pub fn key(self) -> Vec<u8> {
         self.with(&[])
     }

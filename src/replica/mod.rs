@@ -22,9 +22,11 @@ mod quarantine;
 mod read;
 mod repair;
 mod rows;
+mod stem;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unfold;
 mod verify;
 
 use std::cell::RefCell;

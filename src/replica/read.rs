@@ -7,6 +7,7 @@ use super::graph::{Graph, Node, block_of, first_of, read_nodes};
 use super::keys::{self, Number, Slot};
 use super::quarantine::QuarantineRow;
 use super::rows::{self, Header, LogRow, SnapshotRow, StaleRow, ViewRow};
+use super::stem::Stem;
 use crate::codec::Malformed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, RecordKey, SpaceId};
@@ -332,19 +333,31 @@ impl<'a> Rows<'a> {
             .unwrap_or_default())
     }
 
-    /// The record's changes from position `from` on, in the order in which they were applied.
+    /// What the graph keeps of a record's folded changes.
+    pub(super) fn stem(&self, slot: Slot, header: &Header) -> Result<Stem> {
+        if header.stem() == 0 {
+            return Ok(Stem::default());
+        }
+        let stem = self.row(Table::Graph, &slot.key(), Stem::decode)?;
+        let is_right = |it: &Stem| it.folded == header.stem();
+        let missing = || damaged(Table::Graph, &"what stands for folded changes is missing");
+        stem.filter(is_right).ok_or_else(missing)
+    }
+
+    /// The record's changes from position `from` on, in the order in which they were applied. Those
+    /// that a stem stands for can't be had.
     ///
     /// # Errors
     /// When the store can't be read, or the graph does not agree with the header.
     pub fn nodes(&self, slot: Slot, from: u32, header: &Header) -> Result<Vec<Node>> {
         let first = block_of(from);
+        let start = |block| first_of(block).max(header.stem());
         let mut nodes = Vec::new();
         for block in first..=block_of(header.changes.saturating_sub(1)) {
-            let start = first_of(block);
-            let read = read_nodes(&self.block(slot, block)?, start);
+            let read = read_nodes(&self.block(slot, block)?, start(block));
             nodes.extend(read.map_err(|error| damaged(Table::Graph, &error))?);
         }
-        let skipped = from.saturating_sub(first_of(first));
+        let skipped = from.saturating_sub(start(first));
         let nodes: Vec<_> = nodes.into_iter().skip(index(skipped)).collect();
         if nodes.len() != index(header.changes.saturating_sub(from)) {
             let found = format!("{} changes after {from} of {}", nodes.len(), header.changes);
@@ -353,22 +366,27 @@ impl<'a> Rows<'a> {
         Ok(nodes)
     }
 
-    /// The record's change at a position; none if it has not so many.
-    pub(super) fn node_at(&self, slot: Slot, position: u32) -> Result<Option<Node>> {
+    /// The record's change at a position that no stem stands for; none if it has not so many.
+    pub(super) fn node_at(
+        &self,
+        slot: Slot,
+        position: u32,
+        header: &Header,
+    ) -> Result<Option<Node>> {
         let block = block_of(position);
-        let first = first_of(block);
+        let first = first_of(block).max(header.stem());
         let nodes = read_nodes(&self.block(slot, block)?, first);
         let nodes = nodes.map_err(|error| damaged(Table::Graph, &error))?;
-        Ok(nodes.into_iter().nth(index(position - first)))
+        Ok(nodes.into_iter().nth(index(position.saturating_sub(first))))
     }
 
-    /// The record's whole change graph.
+    /// The record's change graph, after the stem that stands for what was folded.
     ///
     /// # Errors
     /// When the store can't be read, or the graph does not agree with the header.
     pub fn graph(&self, slot: Slot, header: &Header) -> Result<Graph> {
-        let mut graph = Graph::default();
-        self.nodes(slot, 0, header)?
+        let mut graph = Graph::after(self.stem(slot, header)?);
+        self.nodes(slot, header.stem(), header)?
             .into_iter()
             .for_each(|it| graph.push(it));
         Ok(graph)

@@ -65,6 +65,12 @@ impl Header {
         self.admitted.iter().copied().collect()
     }
 
+    /// How many changes, from the first on, are not in the graph, where a stem stands for them.
+    pub(super) const fn stem(&self) -> u32 {
+        // In a dispute every change counts.
+        if self.refused > 0 { 0 } else { self.folded }
+    }
+
     /// Number of changes that are loose in the log.
     pub const fn loose(&self) -> u32 {
         self.changes.saturating_sub(self.folded)

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::graph::Node;
+use super::graph::{Graph, Node};
 use super::keys::{self, Number, Slot};
 use super::read::{Rows, damaged};
 use super::rows::{Header, decode_element, is_tombstone};
+use super::stem::Stem;
 use super::tree;
 use crate::codec::Reader;
 use crate::doc::{Change, inspect_snapshot};
@@ -90,12 +91,12 @@ impl Rows<'_> {
         lsns: &mut BTreeSet<Lsn>,
     ) -> Result<Vec<String>> {
         let mut complaints = Vec::new();
-        let nodes = self.nodes(slot, 0, header)?;
+        let graph = self.checked_graph(slot, header, &mut complaints)?;
         let log = self.number(space, None)?.unwrap_or(Number(u32::MAX));
-        let (loose, folded) = (lsns, self.folded_changes(slot, header, &mut complaints)?);
-        let mut known = BTreeSet::new();
+        let (loose, folded) = (lsns, self.snapshot_changes(slot, header, &mut complaints)?);
+        let mut known = BTreeMap::new();
         let mut heads = BTreeSet::new();
-        for (position, node) in (0..).zip(&nodes) {
+        for (position, node) in (0..).zip(&graph.nodes) {
             let change = if position < header.folded {
                 folded.get(&node.hash).cloned()
             } else {
@@ -106,13 +107,20 @@ impl Rows<'_> {
                 complaints.push(format!("change {} is missing", node.hash.short()));
                 continue;
             };
-            if !change.deps().iter().all(|it| known.contains(it)) {
+            let parents = change.deps().iter().map(|it| known.get(it).copied());
+            let mut parents: Vec<Option<u32>> = parents.collect();
+            if parents.contains(&None) {
                 complaints.push(format!("{} stands before a parent", node.hash.short()));
             }
-            if node.parents.len() != change.deps().len() {
+            parents.sort_unstable();
+            if !parents
+                .into_iter()
+                .flatten()
+                .eq(node.parents.iter().copied())
+            {
                 complaints.push(format!("{} has other parents", node.hash.short()));
             }
-            if !known.insert(node.hash) {
+            if known.insert(node.hash, position).is_some() {
                 complaints.push(format!("{} stands twice", node.hash.short()));
             }
             heads.retain(|it| !change.deps().contains(it));
@@ -124,8 +132,24 @@ impl Rows<'_> {
         Ok(complaints)
     }
 
+    /// The whole graph of a record, its stem being what follows from it.
+    fn checked_graph(
+        &self,
+        slot: Slot,
+        header: &Header,
+        complaints: &mut Vec<String>,
+    ) -> Result<Graph> {
+        let graph = self.whole_graph(slot, header)?;
+        let folded = usize::try_from(header.stem()).unwrap_or(usize::MAX);
+        let stem = Stem::of(graph.nodes.get(..folded).unwrap_or_default());
+        if self.stem(slot, header)? != stem {
+            complaints.push("what its graph keeps of folded changes is not theirs".to_owned());
+        }
+        Ok(graph)
+    }
+
     /// The changes in a record's snapshot.
-    fn folded_changes(
+    fn snapshot_changes(
         &self,
         slot: Slot,
         header: &Header,

@@ -329,13 +329,14 @@ impl Session {
                     "asked for what is not subscribed to",
                 ));
             }
-            let unknown = gate.unknown(&key, &record.have)?;
-            // What the peer has and we don't is asked for in return.
-            if !unknown.is_empty() {
+            let named = [record.have.as_slice(), &record.older].concat();
+            let unknown: BTreeSet<_> = gate.unknown(&key, &named)?.into_iter().collect();
+            // What the peer has and we don't is asked for in return. Of what is older the unknown
+            // says nothing: it may be folded here.
+            if record.have.iter().any(|it| unknown.contains(it)) {
                 link.ask(key.clone());
             }
-            let unknown: BTreeSet<_> = unknown.into_iter().collect();
-            let known = record.have.into_iter().filter(|it| !unknown.contains(it));
+            let known = named.into_iter().filter(|it| !unknown.contains(it));
             let known: BTreeSet<_> = known.collect();
             if link.push_hashes + known.len() > limits::PUSH_HASHES_MAX {
                 let text = "named too many changes at once";

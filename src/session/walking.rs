@@ -94,12 +94,16 @@ fn next_want(link: &mut SpaceLink, inventory: &dyn Inventory) -> Result<Want> {
     while hashes < limits::WANT_HASHES_MAX
         && let Some(key) = link.wants.pop_front()
     {
-        let have = inventory.samples(&key)?;
+        let mut have = inventory.samples(&key)?;
         hashes += have.len() + 1;
+        let heads = inventory.heads(&key)?;
+        let heads = heads.map_or(0, |it| it.as_slice().len());
+        let older = have.split_off(heads.min(have.len()));
         records.push(WantRecord {
             collection: key.collection,
             record: key.record,
             have,
+            older,
         });
     }
     Ok(Want {

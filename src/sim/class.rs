@@ -117,6 +117,8 @@ classes! {
     Compacted = "compacted",
     /// A record reached another host as its snapshot.
     SnapshotSent = "snapshot_sent",
+    /// A change met what was folded long ago: the whole graph was made again.
+    Unfolded = "unfolded",
     /// A store grew past 100 MB.
     LargeStore = "large_store",
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{PeerAddress, PeerEvent, PeerState};
 use crate::replica::documents::Loaded;
-use crate::replica::{Folding, Header, Projection, Rows, Write, fold};
+use crate::replica::{Folding, Header, Projection, Rows, Which, Write, fold};
 use crate::store::Store;
 use crate::time::{Instant, Now, WallTime};
 use crate::wire::Wanted;
@@ -304,10 +304,10 @@ impl Host {
     }
 
     /// Makes a snapshot of a record as a node's folder does.
-    pub(super) fn fold(&self, key: RecordKey, upto: Lsn, wanted: bool) -> Event {
+    pub(super) fn fold(&self, key: RecordKey, upto: Lsn, which: Which) -> Event {
         let made = self.store().map(|store| {
             let snapshot = store.snapshot()?;
-            fold::fold(&Rows::new(snapshot.as_ref()), &key, upto, wanted)
+            fold::fold(&Rows::new(snapshot.as_ref()), &key, upto, which)
         });
         // What can't be read is not folded.
         let folding = made.and_then(Result::ok).unwrap_or(Folding::NotYet);

@@ -76,6 +76,7 @@ fn garbled(entropy: &mut Entropy) -> Vec<Vec<u8>> {
                 collection: record.collection,
                 record: record.record,
                 have: Vec::new(),
+                older: Vec::new(),
             }],
         }),
         Message::Ping { token: 7 },

@@ -13,6 +13,7 @@ use crate::entropy::Entropy;
 use crate::id::{Lsn, RecordKey, ReplicaId};
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
+use crate::replica::Which;
 use crate::time::Instant;
 use crate::wire;
 
@@ -63,7 +64,7 @@ pub(super) enum Job {
     /// Bring a view up to its record's heads.
     Project(RecordKey),
     /// Make a snapshot of a record, up to where in the log, as someone asked or not.
-    Fold(RecordKey, Lsn, bool),
+    Fold(RecordKey, Lsn, Which),
 }
 
 #[derive(Debug)]

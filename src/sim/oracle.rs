@@ -444,7 +444,7 @@ pub(super) fn holds(
 ) -> Result<bool> {
     let down = || crate::Error::new(ErrorKind::Closed, "the host is down");
     let engine = world.host(host)?.engine().ok_or_else(down)?;
-    if engine.replica().unknown(key, &[*hash])?.is_empty() {
+    if engine.replica().holds(key, hash)? {
         return Ok(true);
     }
     let held = engine.replica().quarantined(usize::MAX)?;

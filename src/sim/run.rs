@@ -71,13 +71,15 @@ pub fn run(scenario: &Scenario, lines: bool) -> Report {
         }),
     };
     let loaded = counters.get(names::REPLICATION_MATERIALISED);
-    if failure.is_none() && loaded > 0 {
+    let unfolded = counters.get(names::GRAPHS_UNFOLDED);
+    if failure.is_none() && loaded > unfolded {
         failure = Some(Failure {
             check: "replication loads no document",
-            detail: format!("{loaded} documents were loaded"),
+            detail: format!("{loaded} documents were loaded to unfold {unfolded} graphs"),
             step: scenario.steps.len(),
         });
     }
+    classes.add(Class::Unfolded, unfolded);
     classes.add(Class::Duplicate, counters.get(names::DUPLICATE_CHANGES));
     classes.add(Class::Redialled, counters.get(names::RECONNECTS));
     classes.add(Class::Violation, counters.get(names::VIOLATIONS));

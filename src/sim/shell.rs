@@ -49,7 +49,7 @@ impl World {
                 // What it makes is told later: more may come to the record meanwhile.
                 let made = match job {
                     Job::Project(key) => it.project(key),
-                    Job::Fold(key, upto, wanted) => it.fold(key, upto, wanted),
+                    Job::Fold(key, upto, which) => it.fold(key, upto, which),
                 };
                 if let Event::Folded(key, Folding::Made(_)) = &made {
                     self.note(host, What::Folded(key.clone()));
@@ -147,7 +147,7 @@ impl World {
                     self.network.dial(now.instant, host, dial, (expects, is_up));
                 }
                 Effect::Project(key) => self.ask(host, Job::Project(key)),
-                Effect::Fold { key, upto, wanted } => self.ask(host, Job::Fold(key, upto, wanted)),
+                Effect::Fold { key, upto, which } => self.ask(host, Job::Fold(key, upto, which)),
                 Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
                 Effect::Shown(view) => self.note(host, What::Shown(view.key)),
                 Effect::CancelDial { .. } | Effect::Trust(_) | Effect::Stopped => {}

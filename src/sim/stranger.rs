@@ -223,6 +223,7 @@ impl Stranger {
                         .into_iter()
                         .map(crate::id::ChangeHash::from_bytes)
                         .collect(),
+                    older: Vec::new(),
                 });
                 let records = records.collect();
                 frames.push(encode(&Message::Want(Want { space, records })));

@@ -117,7 +117,9 @@ metrics! {
     VIOLATIONS = "syncline_violations_total" Counter Count [CODE]
         "Breaches of the protocol by peers, by code.";
     REPLICATION_MATERIALISED = "syncline_replication_materialised_total" Counter Count []
-        "Documents loaded in order to replicate. Stays 0; anything else is a defect.";
+        "Documents loaded in order to replicate: only to unfold a graph, anything else is a defect.";
+    GRAPHS_UNFOLDED = "syncline_graphs_unfolded_total" Counter Count []
+        "Snapshots taken apart because a change, or a twin of one, met what was folded long ago.";
     DOCUMENTS_LOADED = "syncline_documents_loaded_total" Counter Count [CAUSE]
         "Documents loaded away from replication, by cause.";
     VIEWS_PROJECTED = "syncline_views_projected_total" Counter Count []

@@ -113,10 +113,12 @@ fn open() -> impl Strategy<Value = Open> {
 }
 
 fn want() -> impl Strategy<Value = Want> {
-    let record = (name(), record(), hashes()).prop_map(|(collection, record, have)| WantRecord {
+    let record = (name(), record(), hashes(), hashes());
+    let record = record.prop_map(|(collection, record, have, older)| WantRecord {
         collection,
         record,
         have,
+        older,
     });
     (space(), vec(record, 0..6)).prop_map(|(space, records)| Want { space, records })
 }

@@ -93,7 +93,8 @@ fn want() -> Message {
     let want = |collection: &str, have: &[ChangeHash]| WantRecord {
         collection: name(collection),
         record: RECORD,
-        have: have.to_vec(),
+        have: have.iter().take(1).copied().collect(),
+        older: have.iter().skip(1).copied().collect(),
     };
     Message::Want(Want {
         space: SPACE,
@@ -274,10 +275,10 @@ const WALK: &str = "050011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a05010205
     06c8010164cccccccccccccccccccccccccccccccc02abababababababababababababababababababababab\
     ababababababababababcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd01ac\
     0277777777777777777777777777777777057461736b73010200";
-const WANT: &str = "060011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a02057461736b73056e\
-    6f7465730200cccccccccccccccccccccccccccccccc0001cccccccccccccccccccccccccccccccc02ababab\
-    abababababababababababababababababababababababababababababcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\
-    cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
+const WANT: &str = "060011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a02057461736b73056e6f7465730200cccccc\
+    cccccccccccccccccccccccccc000001cccccccccccccccccccccccccccccccc01ababababababababababab\
+    ababababababababababababababababababababab01cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\
+    cdcdcdcdcdcdcdcdcdcd";
 const TYPED: &str = "070011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a000901056e6f7465730100cccccc\
     cccccccccccccccccccccccccc00000000000000000002000001abababababababababababababab\
     abababababababababababababababababab10666666666666666666666666666666660532047265\

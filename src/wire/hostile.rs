@@ -73,6 +73,7 @@ fn want(records: usize, have: usize) -> Message {
         collection: name(number),
         record: record(number),
         have: hashes(have),
+        older: Vec::new(),
     };
     Message::Want(Want {
         space: SPACE,
@@ -169,7 +170,7 @@ fn a_text_over_its_limit_is_refused() {
     let named = |name: &str| {
         frame(0x06, |it| {
             it.raw(SPACE.as_bytes()).count(1).text(name).count(1);
-            it.count(0).raw(&[0; 16]).count(0);
+            it.count(0).raw(&[0; 16]).count(0).count(0);
         })
     };
     let longest = "a".repeat(limits::COLLECTION_NAME_BYTES_MAX);
@@ -363,7 +364,7 @@ fn a_name_table_in_another_order_or_with_more_than_is_used_is_refused() {
             }
             it.count(uses.len());
             for at in uses {
-                it.count(*at).raw(&[0; 16]).count(0);
+                it.count(*at).raw(&[0; 16]).count(0).count(0);
             }
         });
         code_of(&frame)

@@ -111,9 +111,11 @@ pub struct WantRecord {
     pub collection: CollectionId,
     /// The record.
     pub record: RecordId,
-    /// Changes that the sender has: its heads, and ancestors at growing distances, so that the
-    /// receiver finds one that it knows. The answer is what does not precede any of them.
+    /// Changes that the sender has: its heads. Of what the receiver lacks it asks for in return.
     pub have: Vec<ChangeHash>,
+    /// Ancestors of those at growing distances, so that the receiver finds one that it knows. The
+    /// answer is what does not precede any of all these.
+    pub older: Vec<ChangeHash>,
 }
 
 /// Asks for changes of records.
@@ -134,6 +136,7 @@ impl Want {
             names.write_use(writer, &want.collection);
             writer.raw(want.record.as_bytes());
             part::write_hashes(writer, &want.have);
+            part::write_hashes(writer, &want.older);
         }
     }
 
@@ -146,10 +149,12 @@ impl Want {
             let collection = names.read_use(reader)?;
             let record = part::record(reader)?;
             let have = part::hashes(reader, limits::WANT_HASHES_MAX, "known hashes")?;
+            let older = part::hashes(reader, limits::WANT_HASHES_MAX, "older hashes")?;
             records.push(WantRecord {
                 collection,
                 record,
                 have,
+                older,
             });
         }
         names.finish(reader)?;

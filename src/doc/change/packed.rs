@@ -172,6 +172,13 @@ impl Packed {
         self.rows.is_empty()
     }
 
+    /// One operation, if the document keeps it: no deletion.
+    pub fn operation(&self, actor: &ActorId, counter: u64) -> Option<Operations> {
+        let found = self.operations(actor, (counter, counter));
+        let is_kept = |it: &Op| it.action != Action::Delete;
+        found.ops.ops.first().is_some_and(is_kept).then_some(found)
+    }
+
     /// The operations of one change: those of its writer from one number up to another. Where the
     /// document has none it was a deletion.
     pub fn operations(&self, actor: &ActorId, (first, last): (u64, u64)) -> Operations {

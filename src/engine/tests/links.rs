@@ -7,7 +7,7 @@ use crate::engine::Target;
 use crate::error::ErrorKind;
 use crate::id::Lsn;
 use crate::peer::PeerEvent;
-use crate::replica::{Folding, Rows, fold};
+use crate::replica::{Folding, Rows, Which, fold};
 use crate::wire::ErrorCode;
 
 fn delivered(net: &Net, host: usize, ticket: Ticket) -> Option<Result<(), ErrorKind>> {
@@ -270,7 +270,13 @@ fn what_a_link_is_still_to_be_sent_is_not_folded_by_a_worker_that_began_before()
     }
     net.run();
     let snapshot = net.hosts[0].store.snapshot().unwrap();
-    let folding = fold::fold(&Rows::new(snapshot.as_ref()), &key(), Lsn(u64::MAX), true).unwrap();
+    let folding = fold::fold(
+        &Rows::new(snapshot.as_ref()),
+        &key(),
+        Lsn(u64::MAX),
+        Which::All,
+    )
+    .unwrap();
     assert!(matches!(folding, Folding::Made(_)), "{folding:?}");
     net.tell(0, Event::Folded(key(), folding.clone()));
     net.run();

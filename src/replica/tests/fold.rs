@@ -1,6 +1,7 @@
 //! Folding: what leaves the log is in the snapshot, and everything else goes on as before.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use super::super::fold::fold;
 use super::super::{Folding, Rows, Which};
@@ -35,7 +36,7 @@ fn take_in(replica: &mut Replica, key: &RecordKey, changes: &[Change]) -> Vec<Ad
 
 fn make(replica: &Replica, key: &RecordKey, upto: Lsn) -> Folding {
     let snapshot = replica.store().snapshot().unwrap();
-    fold(&Rows::new(snapshot.as_ref()), key, upto, true).unwrap()
+    fold(&Rows::new(snapshot.as_ref()), key, upto, Which::All).unwrap()
 }
 
 fn fold_all(replica: &mut Replica, key: &RecordKey) -> u64 {
@@ -83,8 +84,16 @@ fn folded_changes_leave_the_log_and_the_record_stays_what_it_was() {
     assert_eq!(value(&replica, &key), before);
     assert_eq!(replica.heads(&key).unwrap(), heads);
     assert_eq!(complaints(&replica, &key), [""; 0]);
+    // Of what is folded the last one is told, and some at growing distance; all of it is known.
     let known: Vec<ChangeHash> = changes.iter().map(Change::hash).collect();
-    assert!(replica.unknown(&key, &known).unwrap().is_empty());
+    let told = replica.unknown(&key, &known[19..]).unwrap();
+    assert!(told.is_empty());
+    let samples = replica.samples(&key).unwrap();
+    assert_eq!(samples, [known[19], known[16]]);
+    assert!(replica.unknown(&key, &samples).unwrap().is_empty());
+    let mut replica = replica;
+    let fates = take_in(&mut replica, &key, &changes);
+    assert_eq!(fates, vec![Admission::Duplicate; 20]);
 }
 
 #[test]
@@ -184,7 +193,7 @@ fn twins_that_come_after_folding_are_left_out_of_the_document() {
     let ours: Vec<_> = (1..8).map(|it| writer.set("count", it)).collect();
     let theirs: Vec<_> = (1..4).map(|it| double.set("other", it)).collect();
     for replica in [&mut replica, &mut never_folded] {
-        take_in(replica, &key, std::slice::from_ref(&first));
+        take_in(replica, &key, slice::from_ref(&first));
         take_in(replica, &key, &ours);
     }
     assert_eq!(fold_all(&mut replica, &key), 8);
@@ -307,5 +316,130 @@ fn what_is_left_due_after_a_fold_on_request_is_listed() {
     let folding = make(&replica, &key, Lsn(4));
     assert_eq!(replica.fold(&key, folding, EVERYTHING).unwrap().changes, 4);
     replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+}
+
+/// The graph of a record, as memory has it.
+fn is_unfolded(replica: &Replica, key: &RecordKey) -> bool {
+    let slot = replica.catalog.slot(key).unwrap();
+    replica.graphs.get(slot).is_some_and(|it| it.is_whole())
+}
+
+#[test]
+fn people_who_take_turns_go_on_after_folding_without_the_whole_graph() {
+    let (store, mut replica) = replica();
+    let key = key("note");
+    let mut people = [7, 8].map(|it| Writer::stranger(it, &key));
+    for turn in 0..20 {
+        let change = people[turn % 2].set("count", i64::try_from(turn).unwrap());
+        people[1 - turn % 2]
+            .0
+            .apply(slice::from_ref(&change))
+            .unwrap();
+        take_in(&mut replica, &key, &[change]);
+    }
+    fold_all(&mut replica, &key);
+    let mut replica = reopen(&store);
+    // It names the last change of its own writer, too, after which somebody else's was folded.
+    let change = people[0].set("count", 20);
+    assert_eq!(change.deps().len(), 2);
+    let fates = take_in(&mut replica, &key, &[change]);
+    assert!(matches!(fates[..], [Admission::Applied(_)]), "{fates:?}");
+    assert!(!is_unfolded(&replica, &key));
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+}
+
+#[test]
+fn a_branch_off_a_folded_change_is_placed_and_folded_where_it_belongs() {
+    let (store, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, changes) = written(&mut replica, &key, 12);
+    fold_all(&mut replica, &key);
+    let mut replica = reopen(&store);
+    let mut other = Writer::stranger(8, &key);
+    other.0.apply(&changes[..4]).unwrap();
+    let branch = other.history(70);
+    let fates = take_in(&mut replica, &key, &branch);
+    assert!(fates.iter().all(|it| matches!(it, Admission::Applied(_))));
+    assert!(is_unfolded(&replica, &key));
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+    // Of two branches some of each is folded, in whatever order, and the rest after it.
+    let own: Vec<_> = (0..70).map(|it| writer.set("more", it)).collect();
+    take_in(&mut replica, &key, &own);
+    let mut join = Writer::stranger(9, &key);
+    join.0
+        .apply(&[&changes[..], &branch, &own].concat())
+        .unwrap();
+    take_in(&mut replica, &key, &[join.set("count", 5)]);
+    for upto in [100, 152, 153] {
+        let folding = make(&replica, &key, Lsn(upto));
+        replica.fold(&key, folding, EVERYTHING).unwrap();
+        replica.commit(Durability::Immediate).unwrap();
+        assert_eq!(complaints(&replica, &key), [""; 0], "up to {upto}");
+        replica = reopen(&store);
+    }
+    assert_eq!(value(&replica, &key), join.0.value().unwrap());
+}
+
+#[test]
+fn what_a_peer_lacks_of_folded_changes_is_all_or_nothing_of_them() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, changes) = written(&mut replica, &key, 12);
+    fold_all(&mut replica, &key);
+    let later = writer.set("count", 99);
+    take_in(&mut replica, &key, slice::from_ref(&later));
+    let lacking = |known: &[ChangeHash]| {
+        let pieces = replica.lacking(&key, known).unwrap();
+        pieces.iter().map(|it| it.position).collect::<Vec<_>>()
+    };
+    assert_eq!(lacking(&[later.hash()]), [0; 0]);
+    assert_eq!(lacking(&[changes[11].hash()]), [12]);
+    assert_eq!(lacking(&[changes[10].hash()]), [0, 12]);
+    assert_eq!(lacking(&[]), [0, 12]);
+}
+
+#[test]
+fn samples_of_folded_changes_lie_at_growing_distance_however_they_were_folded() {
+    let (_, mut replica) = replica();
+    let key = key("note");
+    let mut writer = Writer::stranger(7, &key);
+    let mut all = Vec::new();
+    for round in 0..40 {
+        let more: Vec<_> = (0..25).map(|it| writer.set("n", round * 25 + it)).collect();
+        take_in(&mut replica, &key, &more);
+        fold_all(&mut replica, &key);
+        all.extend(more.iter().map(Change::hash));
+    }
+    let samples = replica.samples(&key).unwrap();
+    let position = |it: &ChangeHash| all.iter().position(|hash| hash == it).unwrap();
+    let positions: Vec<_> = samples.iter().map(position).collect();
+    assert_eq!(positions, [999, 992, 960, 512]);
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+}
+
+#[test]
+fn while_people_write_only_what_all_heads_build_on_is_folded() {
+    let (store, mut replica) = replica();
+    let key = key("note");
+    let mut people = [7, 8].map(|it| Writer::stranger(it, &key));
+    let common: Vec<_> = (0..20).map(|it| people[0].set("n", it)).collect();
+    people[1].0.apply(&common).unwrap();
+    take_in(&mut replica, &key, &common);
+    // One change of each in turn, and neither has heard of the other's.
+    for turn in 0..20 {
+        let changes = people.each_mut().map(|it| it.set("n", 100 + turn));
+        take_in(&mut replica, &key, &changes);
+    }
+    let snapshot = replica.store().snapshot().unwrap();
+    let rows = Rows::new(snapshot.as_ref());
+    let folding = fold(&rows, &key, EVERYTHING, Which::Pressing).unwrap();
+    assert_eq!(replica.fold(&key, folding, EVERYTHING).unwrap().changes, 20);
+    replica.commit(Durability::Immediate).unwrap();
+    let mut replica = reopen(&store);
+    let next = people.each_mut().map(|it| it.set("n", 200));
+    let fates = take_in(&mut replica, &key, &next);
+    assert!(fates.iter().all(|it| matches!(it, Admission::Applied(_))));
+    assert!(!is_unfolded(&replica, &key));
     assert_eq!(complaints(&replica, &key), [""; 0]);
 }

@@ -51,6 +51,7 @@ fn who_names_changes_and_never_sends_them_is_given_up_however_often_it_says_it_i
         collection: "notes".parse().unwrap(),
         record: RecordId::named("one"),
         have: vec![ChangeHash::from_bytes([1; 32])],
+        older: Vec::new(),
     };
     side.told(&Message::Want(Want {
         space: space(),
@@ -126,6 +127,7 @@ fn after_requests(count: u64, knows_all: bool) -> Option<ErrorCode> {
             collection: "notes".parse().unwrap(),
             record: RecordId::named(&number.to_string()),
             have: named.collect(),
+            older: Vec::new(),
         };
         let records = vec![record];
         let space = space();

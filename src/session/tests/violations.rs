@@ -30,6 +30,7 @@ fn want(space: SpaceId, name: &str) -> Message {
         collection: name.parse().unwrap(),
         record: RecordId::named("one"),
         have: Vec::new(),
+        older: Vec::new(),
     };
     Message::Want(Want {
         space,

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::id::{ActorId, ChangeHash, CorrelationId, Lsn, RecordId, RecordKey, SpaceId, StoreId};
 use crate::reconcile::Inventory as _;
 use crate::replica::documents::Loaded;
-use crate::replica::{Admission, Intake, Replica, Rows, fold};
+use crate::replica::{Admission, Intake, Replica, Rows, Which, fold};
 use crate::store::{CommitFault, Durability, FaultStore, MemoryStore, Store, Table};
 use crate::time::WallTime;
 
@@ -145,8 +145,8 @@ impl Desk {
     fn take_in(&mut self, key: &RecordKey, changes: &[Received]) {
         let before = dump(self.store.as_ref());
         let hashes: Vec<_> = changes.iter().flatten().map(Change::hash).collect();
-        let unknown = self.replica.unknown(key, &hashes).expect("readable");
-        let mut unknown: BTreeSet<_> = unknown.into_iter().collect();
+        let is_new = |it: &ChangeHash| !self.holds(key, it);
+        let mut unknown: BTreeSet<_> = hashes.into_iter().filter(is_new).collect();
         let applied = self.replica.apply(&arriving(key.clone(), changes.to_vec()));
         let fates = applied.expect("a store in memory works, and the quarantine has room");
         assert_eq!(fates.len(), changes.len(), "each change has a fate");
@@ -174,15 +174,18 @@ impl Desk {
             return;
         };
         if let Admission::Applied(lsn) = fate {
+            let hash = change.hash();
             let entry = self.replica.entry(key.space, *lsn).expect("readable");
             let entry = entry.expect("an applied change is in the log");
             assert_eq!(&entry.bytes, change.bytes(), "as it came");
-            assert!(unknown.remove(&change.hash()), "and is applied once");
-            let mut family = change.deps().to_vec();
-            family.push(change.hash());
-            let missing = self.replica.unknown(key, &family);
-            assert_eq!(missing.expect("readable"), [], "with its parents");
+            assert!(unknown.remove(&hash), "and is applied once");
+            let mut family = change.deps().iter().chain([&hash]);
+            assert!(family.all(|it| self.holds(key, it)), "with its parents");
         }
+    }
+
+    fn holds(&self, key: &RecordKey, hash: &ChangeHash) -> bool {
+        self.replica.holds(key, hash).expect("readable")
     }
 
     fn bring_saved(&mut self, key: &RecordKey, script: &mut Script<'_>) {
@@ -213,7 +216,7 @@ impl Desk {
     /// The record's changes up to some number of the log go into its snapshot.
     fn fold(&mut self, key: &RecordKey, upto: Lsn) {
         let snapshot = self.store.snapshot().expect("readable");
-        let folding = fold::fold(&Rows::new(snapshot.as_ref()), key, upto, true);
+        let folding = fold::fold(&Rows::new(snapshot.as_ref()), key, upto, Which::All);
         drop(snapshot);
         let heads = self.replica.heads(key).expect("readable");
         let folded = self

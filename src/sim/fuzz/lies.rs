@@ -168,6 +168,7 @@ impl Liar<'_, '_> {
             collection: self.collection(),
             record: self.record(),
             have: self.hashes(),
+            older: self.hashes(),
         });
         let records = records.collect();
         Message::Want(Want { space, records })

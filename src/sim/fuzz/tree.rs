@@ -247,8 +247,10 @@ fn walk(sides: &[Side; 2]) -> [BTreeSet<RecordKey>; 2] {
             .collect();
         for key in step.want {
             // Who is asked sees what the other has, and asks for it in return.
-            let known = side.replica.samples(&key).expect("readable");
-            let unknown = other.replica.unknown(&key, &known).expect("readable");
+            let heads = side.replica.heads(&key).expect("readable");
+            let heads = heads.unwrap_or_default();
+            let unknown = other.replica.unknown(&key, heads.as_slice());
+            let unknown = unknown.expect("readable");
             if !unknown.is_empty() {
                 found.insert(key.clone());
             }

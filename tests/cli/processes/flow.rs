@@ -161,6 +161,7 @@ fn bomb(space: SpaceId) -> Vec<u8> {
         collection: "tasks".parse().expect("a name"),
         record: RecordId::named(&number.to_string()),
         have: vec![ChangeHash::from_bytes([7; 32]); 60],
+        older: Vec::new(),
     };
     let records = (0..8_000).map(record).collect();
     let request = Message::Want(Want { space, records });

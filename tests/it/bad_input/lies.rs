@@ -106,6 +106,7 @@ async fn a_lie_that_breaks_no_rule_has_no_consequence_for_others() {
         collection: "tasks".parse().expect("a name"),
         record: RecordId::named("nowhere"),
         have: vec![hash(3)],
+        older: Vec::new(),
     };
     let lies = [
         (
@@ -208,6 +209,8 @@ async fn a_snapshot_is_taken_apart_or_kept_apart() {
     let space = company.devices[0].space();
     let mut stranger = Stranger::introduced(&company.address, 1).await;
     stranger.open(space).await;
+    // Who does not wait for the hub to answer its proof may be taken for one who has given none.
+    while !matches!(within(stranger.hear()).await, Some(Message::Open(_))) {}
     let (good, bad) = (RecordId::named("good"), RecordId::named("bad"));
     let mut harmed = saved();
     *harmed.last_mut().expect("bytes") ^= 1;

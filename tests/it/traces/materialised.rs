@@ -8,9 +8,10 @@ use metrics::{
 };
 use syncline::telemetry::names;
 
-/// How often a document was materialised on the way of replication.
+/// How often a document was materialised on the way of replication, and how often that was to unfold
+/// the graph of a record.
 #[derive(Debug, Default)]
-pub(super) struct Materialised(Arc<Count>);
+pub(super) struct Materialised(Arc<Count>, Arc<Count>);
 
 #[derive(Debug, Default)]
 struct Count(AtomicU64);
@@ -30,7 +31,7 @@ impl Materialised {
     pub(super) fn install() -> &'static Self {
         static SEEN: LazyLock<Materialised> = LazyLock::new(|| {
             let seen = Materialised::default();
-            let listener = Materialised(Arc::clone(&seen.0));
+            let listener = Materialised(Arc::clone(&seen.0), Arc::clone(&seen.1));
             metrics::set_global_recorder(listener).expect("the only recorder");
             seen
         });
@@ -40,6 +41,11 @@ impl Materialised {
     /// The count so far.
     pub(super) fn count(&self) -> u64 {
         self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// How many of these were to unfold a graph.
+    pub(super) fn unfolded(&self) -> u64 {
+        self.1.0.load(Ordering::Relaxed)
     }
 }
 
@@ -53,6 +59,9 @@ impl Recorder for Materialised {
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         if key.name() == names::REPLICATION_MATERIALISED {
             return Counter::from_arc(Arc::clone(&self.0));
+        }
+        if key.name() == names::GRAPHS_UNFOLDED {
+            return Counter::from_arc(Arc::clone(&self.1));
         }
         Counter::noop()
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use syncline::doc::{Change, Document, EditMeta, PathStep, Value};
 use syncline::id::ActorId;
 use syncline::reconcile::Inventory as _;
+use syncline::replica::Replica;
 use syncline::replica::Rows;
 use syncline::replica::Write;
 use syncline::replica::documents::Loaded;
@@ -95,9 +96,10 @@ fn two_people_writing_at_once_end_at_the_recorded_text() {
         assert_eq!(heads(HUB), heads(DEVICES[0]));
         assert_eq!(heads(HUB), heads(DEVICES[1]));
     });
+    // The recorded steps build on what their authors had seen then, which may be folded here by now.
     assert_eq!(
         seen.count(),
-        0,
+        seen.unfolded(),
         "documents materialised on the way of replication"
     );
 }
@@ -107,21 +109,23 @@ fn meet(world: &mut World, device: usize, key: &RecordKey, change: &Change) {
     for it in DEVICES {
         world.isolate(it, false);
     }
+    let hash = change.hash();
+    // What was folded is told by taking it apart, but what arrives now is loose at first.
+    if replica(world, device).holds(key, &hash).expect("readable") {
+        return;
+    }
     let lacks = |world: &World| {
-        let replica = world
-            .host(device)
-            .expect("a host")
-            .engine()
-            .expect("it is up")
-            .replica();
-        !replica
-            .unknown(key, &[change.hash()])
-            .expect("readable")
-            .is_empty()
+        let unknown = replica(world, device).unknown(key, &[hash]);
+        !unknown.expect("readable").is_empty()
     };
     while lacks(world) {
         assert!(world.step(), "nothing is on its way");
     }
+}
+
+fn replica(world: &World, device: usize) -> &Replica {
+    let host = world.host(device).expect("a host");
+    host.engine().expect("it is up").replica()
 }
 
 fn replay(world: &mut World, key: &RecordKey, steps: &[history::Step]) {
