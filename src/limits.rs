@@ -269,6 +269,9 @@ pub const GRAPH_BLOCK_CHANGES: u32 = 64;
 /// square, and so on.
 pub const STEM_SPACING: u32 = 8;
 
+/// Writers of a record whose last folded changes are named to peers.
+pub const STEM_WRITERS_SAMPLED: usize = 64;
+
 /// Weight of the graph cache, in index entries (about 120 bytes each).
 pub const GRAPH_CACHE_CHANGES: usize = 1 << 18;
 

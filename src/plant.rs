@@ -85,6 +85,8 @@ plants! {
     KeepOldOrder = "keep_old_order",
     /// Whoever it is is taken to have all that was folded.
     TrustStem = "trust_stem",
+    /// Of imported changes the last one is left out.
+    CutImport = "cut_import",
     /// Something is decided by an order that differs from run to run.
     HashOrder = "hash_order",
 }

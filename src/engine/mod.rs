@@ -30,6 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::limits;
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
+use crate::plant::{self, Plant};
 use crate::replica::{
     Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Which, Write,
 };
@@ -346,9 +347,12 @@ impl Engine {
             Event::Import {
                 ticket,
                 key,
-                changes,
+                mut changes,
                 correlation,
             } => {
+                if plant::is_planted(Plant::CutImport) {
+                    changes.pop();
+                }
                 let intake = Intake {
                     key,
                     origin: self.replica.id(),

@@ -192,7 +192,7 @@ impl Graph {
 
     /// Whether a change is here. Without the whole graph it may be even if this is not so.
     pub fn holds(&self, hash: &ChangeHash) -> bool {
-        self.by_hash.contains_key(hash) || self.stem.samples().any(|it| it == *hash)
+        self.by_hash.contains_key(hash) || self.stem.has_sample(hash)
     }
 
     /// The change at a position after the stem.

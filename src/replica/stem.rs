@@ -1,6 +1,8 @@
 //! What the graph keeps of folded changes: where later ones join on, and a few hashes by which a peer
 //! finds what both have. All else about them is in the snapshot.
 
+use std::collections::BTreeMap;
+
 use super::graph::Node;
 use super::rows::position;
 use crate::codec::{Malformed, Reader, Writer};
@@ -51,9 +53,16 @@ impl Stem {
         last.next().map(|it| it.max_op)
     }
 
+    /// Hashes of some that a peer may know: of the last one of each writer, if they are few, and of
+    /// older ones.
     pub(super) fn samples(&self) -> impl Iterator<Item = ChangeHash> + '_ {
         let last = self.last().map(|it| it.hash);
-        last.chain(self.samples.iter().map(|it| it.1))
+        last.take(limits::STEM_WRITERS_SAMPLED)
+            .chain(self.samples.iter().map(|it| it.1))
+    }
+
+    pub(super) fn has_sample(&self, hash: &ChangeHash) -> bool {
+        self.samples.iter().any(|it| it.1 == *hash)
     }
 
     /// The last number that a writer gave; 0 if it wrote none of them.
@@ -65,15 +74,22 @@ impl Stem {
     /// Takes in the changes that come next.
     pub(super) fn extend(&mut self, nodes: &[Node]) {
         let mut newer = Vec::new();
+        let known = self.last.iter().enumerate();
+        let known = known.filter_map(|(at, last)| Some((last.as_ref()?.position, at)));
+        let mut writers: BTreeMap<u32, usize> = known.collect();
         for (position, node) in (self.folded..).zip(nodes) {
-            for last in self.last.iter_mut().flatten() {
-                last.is_end &= !node.parents.contains(&last.position);
+            for at in node.parents.iter().filter_map(|it| writers.get(it)) {
+                if let Some(Some(last)) = self.last.get_mut(*at) {
+                    last.is_end = false;
+                }
             }
             let at = index(node.actor);
             if self.last.len() <= at {
                 self.last.resize(at.saturating_add(1), None);
             }
             if let Some(last) = self.last.get_mut(at) {
+                writers.insert(position, at);
+                writers.remove(&last.map_or(u32::MAX, |it| it.position));
                 *last = Some(Last {
                     hash: node.hash,
                     position,

@@ -11,7 +11,7 @@ use super::stem::Stem;
 use super::tree;
 use crate::codec::Reader;
 use crate::doc::{Change, inspect_snapshot};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::{ChangeHash, CollectionId, Lsn, RecordId, SpaceId};
 use crate::reconcile::{Element, Total};
 use crate::store::{Batch, Table, Write};
@@ -91,7 +91,12 @@ impl Rows<'_> {
         lsns: &mut BTreeSet<Lsn>,
     ) -> Result<Vec<String>> {
         let mut complaints = Vec::new();
-        let graph = self.checked_graph(slot, header, &mut complaints)?;
+        let graph = match self.checked_graph(slot, header, &mut complaints) {
+            Err(error) if error.kind() == ErrorKind::StoreCorrupt => {
+                return Ok(vec![format!("{error:#}")]);
+            }
+            graph => graph?,
+        };
         let log = self.number(space, None)?.unwrap_or(Number(u32::MAX));
         let (loose, folded) = (lsns, self.snapshot_changes(slot, header, &mut complaints)?);
         let mut known = BTreeMap::new();

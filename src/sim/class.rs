@@ -113,6 +113,8 @@ classes! {
     Released = "released",
     /// A snapshot was made of a record.
     Folded = "folded",
+    /// Changes came in as a saved document.
+    Imported = "imported",
     /// A record was folded because someone asked for compaction.
     Compacted = "compacted",
     /// A record reached another host as its snapshot.

@@ -148,6 +148,7 @@ fn draw_line(svg: &mut String, sheet: Sheet, moment: usize, line: &Line) {
         Some(
             What::Shown { .. }
             | What::Delivered(..)
+            | What::Imported(..)
             | What::Folded(_)
             | What::Compacted(_)
             | What::Unfolded(_),

@@ -58,6 +58,8 @@ pub enum What {
     Closed,
     /// A local transaction ended, well or with this error.
     Captured(Ticket, Result<(), ErrorKind>),
+    /// Changes of saved documents were taken in: so many of them were new.
+    Imported(Ticket, Result<u64, ErrorKind>),
     /// What was waited for is with those it was waited for, or can't get there.
     Delivered(Ticket, Result<(), ErrorKind>),
     /// A view changed.
@@ -161,6 +163,10 @@ impl fmt::Display for What {
             Self::Closed => f.write_str("hangs up"),
             Self::Captured(_, Ok(())) => f.write_str("commits a local edit"),
             Self::Captured(_, Err(kind)) => write!(f, "refuses a local edit: {kind:?}"),
+            Self::Imported(_, Ok(new)) => {
+                write!(f, "takes in a saved document with {new} new changes")
+            }
+            Self::Imported(_, Err(kind)) => write!(f, "refuses a saved document: {kind:?}"),
             Self::Delivered(_, Ok(())) => f.write_str("knows an edit delivered"),
             Self::Delivered(_, Err(kind)) => write!(f, "waits no longer for a delivery: {kind:?}"),
             Self::Shown(key) => write!(f, "shows {}/{}", key.collection, key.record.short()),

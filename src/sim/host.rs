@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::storage::Storage;
 use crate::access::Identity;
-use crate::doc::{Document, Edit, EditMeta, Value};
+use crate::doc::{Change, Document, Edit, EditMeta, Value};
 use crate::engine::{Config, Effect, Engine, Event, LinkId, LinkStatus, Target, Ticket};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
@@ -214,7 +214,7 @@ impl Host {
     pub(super) fn prepare<R>(
         &self,
         key: &RecordKey,
-        work: impl FnOnce(&mut Document) -> Result<(R, Option<crate::doc::Change>)>,
+        work: impl FnOnce(&mut Document) -> Result<(R, Option<Change>)>,
     ) -> Result<(R, Option<Write>)> {
         let mut loaded = self.load(key)?;
         let (result, change) = work(&mut loaded.document)?;
@@ -250,6 +250,27 @@ impl Host {
             ticket,
             writes,
             correlation: id,
+        };
+        self.handle(now, event);
+        ticket
+    }
+
+    /// The changes of a record's document, as saving it and taking it apart again gives them.
+    pub(super) fn export(&self, key: &RecordKey) -> Result<Vec<Change>> {
+        let loaded = self.load(key)?;
+        let saved = loaded.document.save()?;
+        let reader = ActorId::from_bytes(vec![0; 16]);
+        Ok(Document::open_saved(&reader, &saved)?.1)
+    }
+
+    /// Hands the engine the changes of a saved document.
+    pub(super) fn import(&mut self, now: Now, key: RecordKey, changes: Vec<Change>) -> Ticket {
+        let ticket = self.next_ticket();
+        let event = Event::Import {
+            ticket,
+            key,
+            changes: changes.into_iter().map(Ok).collect(),
+            correlation: CorrelationId(ticket.0),
         };
         self.handle(now, event);
         ticket

@@ -69,6 +69,8 @@ pub(super) struct Oracle {
     pub transactions: Vec<(usize, StoreId, Vec<ChangeHash>)>,
     captures: BTreeMap<(usize, Ticket), Vec<ChangeHash>>,
     waits: BTreeMap<(usize, Ticket), (RecordKey, Heads, usize)>,
+    /// What was imported, and not yet answered.
+    pub imports: BTreeMap<(usize, Ticket), (RecordKey, Vec<ChangeHash>)>,
     /// From whom a host first had a change in this life of its process.
     first_from: BTreeMap<(usize, ChangeHash), usize>,
     /// What a host had heard in earlier lives: it may have waited in quarantine since, under the name
@@ -139,6 +141,12 @@ impl Oracle {
         self.captures.insert((host, ticket), hashes);
     }
 
+    /// Changes are given to a host by hand: from then on they are its own to pass on.
+    pub(super) fn brought(&mut self, host: usize, hashes: &[ChangeHash]) {
+        self.heard_before
+            .extend(hashes.iter().map(|it| (host, *it)));
+    }
+
     pub(super) fn waits(&mut self, host: usize, ticket: Ticket, wait: (RecordKey, Heads, usize)) {
         self.waits.insert((host, ticket), wait);
     }
@@ -149,6 +157,10 @@ impl Oracle {
             What::Captured(ticket, result) => {
                 self.captured((fact.host, *ticket), *result, classes);
                 Ok(())
+            }
+            What::Imported(ticket, Ok(new)) => {
+                classes.add(Class::Imported, *new);
+                self.imported(world, (fact.host, *ticket))
             }
             What::Delivered(ticket, Ok(())) => {
                 classes.reach(Class::Delivered);
@@ -201,6 +213,21 @@ impl Oracle {
         if changes < before {
             let text = format!("host {host} shows {changes} changes of {key} after {before}");
             return self.fail("views never go back", text);
+        }
+        Ok(())
+    }
+
+    /// What was imported is there.
+    fn imported(&mut self, world: &World, at: (usize, Ticket)) -> Verdict {
+        let Some((key, hashes)) = self.imports.remove(&at) else {
+            return Ok(());
+        };
+        let hashes = hashes.iter().filter(|_| !self.troubled.contains(&at.0));
+        for hash in hashes {
+            if !self.read(holds(world, at.0, &key, hash))? {
+                let text = format!("host {} lacks {} of {key}", at.0, hash.short());
+                return self.fail("imported is present", text);
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::oracle::{Kind, Verdict};
 use super::run::Run;
 use super::step::Step;
 use super::world::World;
-use crate::doc::{Edit, EditMeta, Value};
+use crate::doc::{Change, Edit, EditMeta, Value};
 use crate::engine::Target;
 use crate::entropy::Entropy;
 use crate::error::{ErrorKind, Result};
@@ -40,6 +40,7 @@ impl Run<'_> {
             | Step::Large { .. }
             | Step::Delete { .. }
             | Step::Restore { .. }
+            | Step::Import { .. }
             | Step::Compact { .. }
             | Step::Wait { .. } => self.work(step),
             Step::Run { millis } => self.advance(Duration::from_millis(*millis)),
@@ -113,9 +114,20 @@ impl Run<'_> {
                 conflicts,
             } => self.transaction(*host, (*first, *count), *conflicts),
             Step::Burst { host, count } => self.burst(*host, *count),
-            Step::Compact { host } => {
+            Step::Import {
+                host,
+                from,
+                first,
+                count,
+            } => self.import((*host, *from), (*first, *count)),
+            Step::Compact { host, killed } => {
                 self.world.compact(*host);
-                self.observe()
+                self.observe()?;
+                if *killed {
+                    self.advance(Duration::from_secs(3))?;
+                    return self.trouble_host(&Step::Kill { host: *host });
+                }
+                Ok(())
             }
             Step::Wait {
                 host,
@@ -204,6 +216,33 @@ impl Run<'_> {
             return Ok(());
         }
         self.submit(host, &writes);
+        self.world.pump(host);
+        self.observe()
+    }
+
+    /// Records of one host come to another as saved documents.
+    fn import(&mut self, (host, from): (usize, usize), (first, count): (usize, usize)) -> Verdict {
+        // What is not durable where it is taken from may be lost there, and is nowhere else.
+        if self.scenario.relaxed || !self.works(host) || !self.works(from) {
+            return Ok(());
+        }
+        for at in 0..count.min(self.scenario.records) {
+            let key = key((first + at) % self.scenario.records);
+            let exported = self.world.host(from).and_then(|it| it.export(&key));
+            let changes = match exported {
+                Ok(changes) => changes,
+                Err(_unreadable) if self.oracle.troubled.contains(&from) => continue,
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    return self.oracle.fail("records can be exported", text);
+                }
+            };
+            let hashes: Vec<_> = changes.iter().map(Change::hash).collect();
+            self.oracle.brought(host, &hashes);
+            if let Ok(ticket) = self.world.import(host, &key, changes) {
+                self.oracle.imports.insert((host, ticket), (key, hashes));
+            }
+        }
         self.world.pump(host);
         self.observe()
     }

@@ -308,7 +308,13 @@ fn many(entropy: &mut Entropy, host: usize, record: usize) -> Step {
         6 if entropy.below(3) == 0 => Step::Wipe { host },
         6 => Step::Kill { host },
         7 | 8 => run(entropy, 30_000),
-        15 => Step::Compact { host },
+        15 => compact(entropy, host),
+        11 => Step::Import {
+            host,
+            from: 0,
+            first: record,
+            count: 100,
+        },
         _ => Step::Edit {
             host,
             record,
@@ -336,7 +342,13 @@ fn work(entropy: &mut Entropy, host: usize, record: usize, records: usize) -> St
             record,
             stores: 1 + below(entropy, 2),
         },
-        16 => Step::Compact { host },
+        16 => compact(entropy, host),
+        17 => Step::Import {
+            host,
+            from: 0,
+            first: record,
+            count: 1 + below(entropy, records),
+        },
         9..=15 => {
             let longest = if entropy.below(8) == 0 { 90_000 } else { 3_000 };
             run(entropy, longest)
@@ -378,6 +390,12 @@ fn disk_trouble(entropy: &mut Entropy, host: usize, record: usize) -> Step {
         14 => Step::Sever { host, other: None },
         _ => Step::Kill { host },
     }
+}
+
+/// What is folded has to be there after a restart, and numbers go on.
+fn compact(entropy: &mut Entropy, host: usize) -> Step {
+    let killed = entropy.below(2) == 0;
+    Step::Compact { host, killed }
 }
 
 fn run(entropy: &mut Entropy, longest: u64) -> Step {

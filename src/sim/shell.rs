@@ -7,7 +7,7 @@ use super::world::World;
 use crate::engine::{Effect, Event, Reply, Ticket};
 use crate::error::Result;
 use crate::limits;
-use crate::replica::Folding;
+use crate::replica::{Admission, Folding};
 use crate::session;
 use crate::wire::ErrorCode;
 
@@ -178,10 +178,14 @@ impl World {
                 self.note(host, What::Delivered(ticket, kind(&result)));
             }
             Reply::Compacted(Ok(done)) => self.note(host, What::Compacted(done.records)),
-            Reply::Compacted(Err(_))
-            | Reply::Imported(_)
-            | Reply::Status(_)
-            | Reply::Quarantined(_) => {}
+            Reply::Imported(result) => {
+                let is_new = |it: &&Admission| matches!(it, Admission::Applied(_));
+                let new = |fates: Vec<Admission>| fates.iter().filter(is_new).count();
+                let result = result.map(|it| u64::try_from(new(it)).unwrap_or(u64::MAX));
+                let result = result.map_err(|error| error.kind());
+                self.note(host, What::Imported(ticket, result));
+            }
+            Reply::Compacted(Err(_)) | Reply::Status(_) | Reply::Quarantined(_) => {}
         }
     }
 }

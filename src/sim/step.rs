@@ -104,10 +104,23 @@ pub enum Step {
         /// How many others.
         stores: usize,
     },
+    /// Someone carries saved documents from one host to another, by hand.
+    Import {
+        /// To where.
+        host: usize,
+        /// From where; the host's own change nothing.
+        from: usize,
+        /// The first record.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
     /// Someone has a store compacted.
     Compact {
         /// Where.
         host: usize,
+        /// Whether its process is killed when that is done.
+        killed: bool,
     },
     /// Time passes.
     Run {

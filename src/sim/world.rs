@@ -10,7 +10,7 @@ use super::network::{self, Network, Traffic};
 use super::storage::Storage;
 use super::stranger::Stranger;
 use crate::access::{Admission, Policy, Spaces};
-use crate::doc::{Edit, EditMeta, Value};
+use crate::doc::{Change, Edit, EditMeta, Value};
 use crate::engine::{Config, Event, Target, Ticket};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
@@ -255,6 +255,16 @@ impl World {
             return Err(Error::new(ErrorKind::Closed, "the host is down"));
         }
         Ok(it.capture(now, writes, correlation))
+    }
+
+    pub(super) fn import(
+        &mut self,
+        host: usize,
+        key: &RecordKey,
+        changes: Vec<Change>,
+    ) -> Result<Ticket> {
+        let now = self.now_of(host);
+        Ok(self.host_mut(host)?.import(now, key.clone(), changes))
     }
 
     /// Lets a host wait until others hold a record as it is there now. How that ends is told by

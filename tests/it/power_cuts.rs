@@ -68,7 +68,10 @@ fn script(seed: u64, after: u64, again: Option<u64>) -> Scenario {
             record: 1,
             stores: 1,
         },
-        Step::Compact { host: 0 },
+        Step::Compact {
+            host: 0,
+            killed: false,
+        },
         pause(30_000),
     ];
     Scenario {

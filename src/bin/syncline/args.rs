@@ -62,7 +62,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Fold the history of records, and make the file as small as it gets.
     Compact(CompactArgs),
-    /// Read records from JSON lines, or one record from an Automerge file.
+    /// Read records from JSON lines, or one record from an Automerge file. One that was cut off is run
+    /// again: what is equal already is passed over.
     Import(ImportArgs),
     /// Write records as JSON lines, or one record as an Automerge file.
     Export(ExportArgs),

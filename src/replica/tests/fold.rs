@@ -443,3 +443,26 @@ fn while_people_write_only_what_all_heads_build_on_is_folded() {
     assert!(!is_unfolded(&replica, &key));
     assert_eq!(complaints(&replica, &key), [""; 0]);
 }
+
+#[test]
+fn a_snapshot_that_was_harmed_is_told_and_the_rest_is_checked() {
+    let (store, mut replica) = replica();
+    let (harmed, whole) = (key("harmed"), key("whole"));
+    for key in [&harmed, &whole] {
+        written(&mut replica, key, 12);
+        fold_all(&mut replica, key);
+    }
+    let slot = replica.catalog.slot(&harmed).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let mut row = snapshot
+        .get(Table::Snapshots, &slot.key())
+        .unwrap()
+        .unwrap();
+    *row.last_mut().unwrap() ^= 1;
+    let mut batch = crate::store::Batch::default();
+    batch.put(Table::Snapshots, slot.key(), row);
+    store.commit(&batch, Durability::Immediate).unwrap();
+    let complaints = complaints(&reopen(&store), &harmed);
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert!(complaints[0].contains("table snapshots of the store is damaged"));
+}
