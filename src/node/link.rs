@@ -120,20 +120,57 @@ pub(super) async fn run(shared: Arc<Shared>, link: LinkId, connection: Connectio
     }
 }
 
+/// Whether the peer has proved who it is, as the engine tells it once, or never.
+#[derive(Debug)]
+struct Trust {
+    awaited: Option<oneshot::Receiver<()>>,
+    is_given: bool,
+}
+
+impl Trust {
+    const fn awaited(told: oneshot::Receiver<()>) -> Self {
+        Self {
+            awaited: Some(told),
+            is_given: false,
+        }
+    }
+
+    /// Waits until it is told; says whether it was given. Nothing is told twice.
+    async fn told(&mut self) -> bool {
+        let Some(awaited) = &mut self.awaited else {
+            return std::future::pending().await;
+        };
+        let given = awaited.await.is_ok();
+        self.awaited = None;
+        self.is_given |= given;
+        given
+    }
+
+    /// Whether it has been given just now.
+    fn look(&mut self) -> bool {
+        let told = self.awaited.as_mut().map(oneshot::Receiver::try_recv);
+        if !matches!(told, None | Some(Err(oneshot::error::TryRecvError::Empty))) {
+            self.awaited = None;
+        }
+        let given = told == Some(Ok(()));
+        self.is_given |= given;
+        given
+    }
+}
+
 async fn read(
     shared: &Shared,
     link: LinkId,
     mut source: Box<dyn FrameSource>,
-    mut trusted: oneshot::Receiver<()>,
+    trusted: oneshot::Receiver<()>,
 ) {
-    let mut is_trusted = false;
+    let mut trust = Trust::awaited(trusted);
     let mut frames = 0_u32;
     let reason = loop {
         let received = tokio::select! {
             received = source.recv() => received,
-            told = &mut trusted, if !is_trusted => {
-                is_trusted = true;
-                if told.is_ok() {
+            given = trust.told() => {
+                if given {
                     source.trust();
                 }
                 continue;
@@ -143,8 +180,7 @@ async fn read(
             Ok(Some(frame)) => {
                 frames = frames.saturating_add(1);
                 // It may have been told with the answer that this frame follows.
-                if !is_trusted && trusted.try_recv().is_ok() {
-                    is_trusted = true;
+                if trust.look() {
                     source.trust();
                 }
                 let limit = if frames <= HANDSHAKE_FRAMES {
@@ -152,7 +188,7 @@ async fn read(
                 } else {
                     limits::FRAME_BYTES_MAX
                 };
-                if !take_in(shared, link, frame, (limit, is_trusted)).await {
+                if !take_in(shared, link, frame, (limit, trust.is_given)).await {
                     return;
                 }
             }
@@ -352,4 +388,42 @@ fn count(counter: &std::sync::atomic::AtomicU64, name: &'static str, by: usize) 
     let by = u64::try_from(by).unwrap_or(u64::MAX);
     counter.fetch_add(by, Ordering::Relaxed);
     metrics::counter!(name).increment(by);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_never_trusted_is_not_asked_again() {
+        let (told, awaited) = oneshot::channel();
+        let mut trust = Trust::awaited(awaited);
+        assert!(!trust.look());
+        drop(told);
+        assert!(!trust.look());
+        assert!(!trust.look());
+        let waited = timeout(Duration::from_millis(20), trust.told());
+        assert!(waited.await.is_err(), "nothing is to come");
+        assert!(!trust.is_given);
+    }
+
+    #[tokio::test]
+    async fn trust_is_told_once_whichever_way() {
+        for looks in [true, false] {
+            let (told, awaited) = oneshot::channel();
+            let mut trust = Trust::awaited(awaited);
+            told.send(()).unwrap();
+            assert!(if looks {
+                trust.look()
+            } else {
+                trust.told().await
+            });
+            assert!(!trust.look());
+            assert!(trust.is_given);
+        }
+    }
 }
