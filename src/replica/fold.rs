@@ -9,13 +9,13 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::graph::{Node, block_of};
+use super::graph::{Node, block_of, blocks};
 use super::keys::{self, Slot};
 use super::read::Rows;
 use super::rows::{Header, SnapshotRow};
 use super::stem::Stem;
 use super::{Replica, documents};
-use crate::codec::{Reader, Writer};
+use crate::codec::Reader;
 use crate::doc::change::{Operations, Packed};
 use crate::doc::{Document, DocumentFault, check_snapshot};
 use crate::error::Result;
@@ -237,21 +237,15 @@ impl Replica {
         })
     }
 
-    /// Puts the stem in the place of the changes after position `from` that it stands for now.
+    /// Puts the stem in the place of the changes from position `from` on that it has taken in.
     fn put_stem(&mut self, slot: Slot, (from, stem): (u32, &Stem), staying: &[Node]) {
         let last = block_of(stem.folded.saturating_sub(1));
         for block in block_of(from)..=last {
             self.batch.remove(Table::Graph, slot.block(block));
         }
         // Those that stay may have parents at other positions now.
-        let mut blocks: BTreeMap<u32, Writer> = BTreeMap::new();
-        for (position, node) in (stem.folded..).zip(staying) {
-            let block = blocks.entry(block_of(position)).or_default();
-            node.encode(block, position);
-        }
-        for (block, row) in blocks {
-            self.batch
-                .put(Table::Graph, slot.block(block), row.finish());
+        for (block, row) in blocks(staying, stem.folded) {
+            self.batch.put(Table::Graph, slot.block(block), row);
         }
         self.batch.put(Table::Graph, slot.key(), stem.encode());
         self.graphs.forget(slot);

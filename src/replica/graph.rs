@@ -121,6 +121,17 @@ pub(super) fn read_nodes(block: &[u8], first: u32) -> Result<Vec<Node>, Malforme
     Ok(nodes)
 }
 
+/// The stored blocks of nodes of which the first has position `first`.
+pub(super) fn blocks(nodes: &[Node], first: u32) -> BTreeMap<u32, Vec<u8>> {
+    let mut blocks: BTreeMap<u32, Writer> = BTreeMap::new();
+    for (position, node) in (first..).zip(nodes) {
+        let block = blocks.entry(block_of(position)).or_default();
+        node.encode(block, position);
+    }
+    let rows = blocks.into_iter();
+    rows.map(|(block, row)| (block, row.finish())).collect()
+}
+
 /// The changes of one record, indexed: all of them, or those after a stem.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {

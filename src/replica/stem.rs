@@ -20,8 +20,8 @@ pub(super) struct Stem {
     samples: Vec<(u32, ChangeHash)>,
 }
 
-/// The last folded change of a writer: the only one of them that a later one can follow where nothing
-/// is written besides.
+/// The last folded change of a writer, which Automerge names among the parents of that writer's next
+/// one, even where it is an ancestor of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Last {
     /// The change.

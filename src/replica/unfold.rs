@@ -8,11 +8,10 @@ use bytes::Bytes;
 
 use super::Replica;
 use super::admit::OpenRecord;
-use super::graph::{Graph, Node, block_of};
+use super::graph::{Graph, Node, blocks};
 use super::keys::Slot;
 use super::read::{Rows, damaged};
 use super::rows::Header;
-use crate::codec::Writer;
 use crate::doc::{self, Change, Outline, inspect_snapshot};
 use crate::error::Result;
 use crate::id::{ActorId, ChangeHash, Lsn};
@@ -94,14 +93,8 @@ impl Replica {
         let graph = self.whole_graph_of(record)?;
         self.write_tail(record);
         self.batch.remove(Table::Graph, record.slot.key());
-        let mut blocks: BTreeMap<u32, Writer> = BTreeMap::new();
-        for (position, node) in (0..).zip(&graph.nodes) {
-            let block = blocks.entry(block_of(position)).or_default();
-            node.encode(block, position);
-        }
-        for (block, row) in blocks {
-            let key = record.slot.block(block);
-            self.batch.put(Table::Graph, key, row.finish());
+        for (block, row) in blocks(&graph.nodes, 0) {
+            self.batch.put(Table::Graph, record.slot.block(block), row);
         }
         Ok(())
     }

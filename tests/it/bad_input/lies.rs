@@ -221,12 +221,7 @@ async fn a_snapshot_is_taken_apart_or_kept_apart() {
     assert_eq!(names, ["malformed"]);
     let [device, _] = &company.devices;
     let tasks = device.records("tasks").expect("a name");
-    let arrived = async {
-        while tasks.get(good).await.expect("readable").is_none() {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within(arrived).await;
+    arrived(&tasks, good).await;
     let heads = tasks.heads(good).await.expect("readable");
     assert_eq!(heads.as_slice(), [history(5, 20)[19].hash()]);
     assert_eq!(tasks.get(bad).await.expect("readable"), None);

@@ -13,7 +13,7 @@ use syncline::id::{ActorId, ReplicaId};
 use syncline::peer::PeerState;
 use syncline::replica::Reason;
 use syncline::wire::{ErrorCode, Message};
-use syncline::{Error, ErrorKind, Node, RecordId, limits};
+use syncline::{Error, ErrorKind, Node, RecordId, Records, limits};
 use tokio::time::{sleep, timeout};
 
 use stranger::Stranger;
@@ -48,6 +48,16 @@ async fn within<T>(work: impl Future<Output = T>) -> T {
         .expect("in time")
 }
 
+/// Waits until a record is there.
+async fn arrived(records: &Records, id: RecordId) {
+    let there = async {
+        while records.get(id).await.expect("readable").is_none() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(there).await;
+}
+
 impl Company {
     /// An edit of one device still reaches the other, and both hold the same.
     async fn is_undisturbed(&self) {
@@ -58,12 +68,7 @@ impl Company {
             .insert(&json!({ "fine": true }))
             .await
             .expect("written");
-        let arrived = async {
-            while there.get(id).await.expect("readable").is_none() {
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        within(arrived).await;
+        arrived(&there, id).await;
     }
 
     /// The reasons in the hub's quarantine, once there are as many.
@@ -203,12 +208,7 @@ async fn a_change_that_comes_a_thousand_times_has_one_effect() {
     }
     let [a, _] = &company.devices;
     let records = a.records("tasks").expect("a name");
-    let arrived = async {
-        while records.get(id).await.expect("readable").is_none() {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within(arrived).await;
+    arrived(&records, id).await;
     company.is_undisturbed().await;
     let status = company.hub.status().await.expect("a status");
     let lsn = |status: &syncline::engine::Status| status.spaces[0].lsn.0;
