@@ -27,5 +27,3 @@ mod simulation;
 mod tidy;
 #[cfg(feature = "sim")]
 mod topologies;
-#[cfg(feature = "websocket")]
-mod traces;
