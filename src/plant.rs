@@ -87,6 +87,8 @@ plants! {
     TrustStem = "trust_stem",
     /// Of imported changes the last one is left out.
     CutImport = "cut_import",
+    /// What came on a link while a graph was made for it is forgotten.
+    DropParked = "drop_parked",
     /// Something is decided by an order that differs from run to run.
     HashOrder = "hash_order",
 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::gate::PeerGate;
+use super::unfold::Parked;
 use super::{Config, Effect, Engine, Event, LinkId};
 use crate::access::{Identity, Role};
 use crate::entropy::Entropy;
-use crate::error::Result;
 use crate::id::{CorrelationId, ReplicaId, StoreId};
 use crate::ledger::Peer;
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
 use crate::plant::{self, Plant};
-use crate::session::{self, Closed, Inbound, Input, Session};
+use crate::session::{self, Closed, Input, Session};
 use crate::telemetry::names;
 use crate::time::Now;
 use crate::wire::{ByeReason, ErrorCode};
@@ -27,6 +27,8 @@ pub(super) struct Link {
     /// Bytes handed out and not yet written.
     pub outbox_bytes: usize,
     pub peer: Option<(ReplicaId, StoreId)>,
+    /// Frames that wait for a worker.
+    pub parked: Option<Parked>,
 }
 
 impl Link {
@@ -85,6 +87,7 @@ impl Engine {
             dialled,
             outbox_bytes: 0,
             peer: None,
+            parked: None,
         };
         self.links.insert(id, link);
         self.runnable.insert(id);
@@ -102,19 +105,6 @@ impl Engine {
         if self.stopping.is_some() {
             self.tell(now, id, Input::Leave(ByeReason::Shutdown));
         }
-    }
-
-    pub(super) fn frame(
-        &mut self,
-        now: Now,
-        link: LinkId,
-        frame: Result<Inbound, (ErrorCode, String)>,
-    ) {
-        let input = match frame {
-            Ok(frame) => Input::Frame(frame),
-            Err((code, text)) => Input::Broken(code, text),
-        };
-        self.tell(now, link, input);
     }
 
     /// Hands something to a link's session.

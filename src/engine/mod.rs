@@ -14,6 +14,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod unfold;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::limits;
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
 use crate::plant::{self, Plant};
 use crate::replica::{
-    Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Which, Write,
+    Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Unfolded, Which, Write,
 };
 use crate::session::Inbound;
 use crate::store::{Durability, Store};
@@ -99,6 +100,8 @@ pub enum Event {
     NotProjected(RecordKey),
     /// A worker is done with a record that it was to fold.
     Folded(RecordKey, Folding),
+    /// A worker has made the whole graph of a record, if it could.
+    Unfolded(RecordKey, Option<Unfolded>),
     /// The application asks for all records to be folded that can be.
     Compact(Ticket),
     /// The application waits until a peer holds what is here of a record now.
@@ -228,6 +231,8 @@ pub enum Effect {
         /// Why: someone asked for it, or it was due.
         which: Which,
     },
+    /// Make the whole graph of a record again. Frames of a link wait for it.
+    Unfold(RecordKey),
     /// A view changed, durably.
     Shown(ShownView),
     /// All is written and said; the engine does nothing more.
@@ -252,6 +257,10 @@ pub struct Engine {
     captured: Vec<(Ticket, Reply)>,
     waiters: Vec<Waiter>,
     compaction: Compaction,
+    /// Records whose whole graph is being made.
+    unfolding: BTreeSet<RecordKey>,
+    /// Imports that wait for one.
+    imports: Vec<(Ticket, Intake)>,
     /// Records whose view is being made.
     projecting: BTreeSet<RecordKey>,
     /// Records whose view is to be made then.
@@ -295,6 +304,8 @@ impl Engine {
             captured: Vec::new(),
             waiters: Vec::new(),
             compaction: Compaction::open(),
+            unfolding: BTreeSet::new(),
+            imports: Vec::new(),
             projecting: BTreeSet::new(),
             behind: BTreeSet::new(),
             unsaved: None,
@@ -360,7 +371,7 @@ impl Engine {
                     now: now.wall,
                     changes,
                 };
-                self.import(ticket, &intake);
+                self.import(ticket, intake);
             }
             Event::Projected(projection) => self.projected(now, projection),
             Event::NotProjected(key) => {
@@ -368,6 +379,7 @@ impl Engine {
                 self.project(Vec::new());
             }
             Event::Folded(key, folding) => self.folded(now, &key, folding),
+            Event::Unfolded(key, unfolded) => self.unfolded(now, &key, unfolded),
             Event::Compact(ticket) => self.begin_compaction(ticket),
             Event::Await {
                 ticket,
@@ -410,18 +422,6 @@ impl Engine {
         match captured {
             Ok(numbers) => self.captured.push((ticket, Reply::Captured(Ok(numbers)))),
             Err(error) => self.reply(ticket, Reply::Captured(Err(error))),
-        }
-    }
-
-    fn import(&mut self, ticket: Ticket, intake: &Intake) {
-        let applied = if self.stopping.is_some() {
-            Err(Error::new(ErrorKind::Closed, "the node is shutting down"))
-        } else {
-            self.replica.apply(intake)
-        };
-        match applied {
-            Ok(fates) => self.captured.push((ticket, Reply::Imported(Ok(fates)))),
-            Err(error) => self.reply(ticket, Reply::Imported(Err(error))),
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::link::Outlet;
 use super::shared::Shared;
-use super::{dial, folder, projector};
+use super::{dial, folder, projector, unfolder};
 use crate::engine::{Effect, Engine, Event, LinkId, Reply, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordKey;
@@ -45,6 +45,9 @@ struct Driver {
     dials: BTreeMap<(PeerAddress, u64), AbortHandle>,
     projector: mpsc::Sender<RecordKey>,
     folder: mpsc::Sender<folder::Wanted>,
+    unfolder: mpsc::Sender<RecordKey>,
+    /// The room that frames take which wait for a graph.
+    parked: BTreeMap<LinkId, Vec<OwnedSemaphorePermit>>,
 }
 
 /// Starts the thread. It ends after `stop` was notified and the engine has said goodbye.
@@ -69,6 +72,8 @@ pub(super) fn start(
         dials: BTreeMap::new(),
         projector: projector::start(shared),
         folder: folder::start(shared),
+        unfolder: unfolder::start(shared),
+        parked: BTreeMap::new(),
     };
     let closing = Closing(Arc::clone(shared));
     std::thread::Builder::new()
@@ -146,8 +151,15 @@ impl Driver {
                 0
             }
             Message::Frame(event, bytes, room) => {
+                let link = if let Event::Frame { link, .. } = &event {
+                    Some(*link)
+                } else {
+                    None
+                };
                 self.handle(event);
-                drop(room);
+                if let Some(link) = link.filter(|it| self.engine.is_parked(*it)) {
+                    self.parked.entry(link).or_default().extend(room);
+                }
                 bytes
             }
             Message::Ask(event, ticket, answer) => {
@@ -178,6 +190,7 @@ impl Driver {
             self.asked.remove(ticket);
         }
         self.engine.handle(self.shared.now(), event);
+        self.parked.retain(|link, _| self.engine.is_parked(*link));
     }
 
     /// Does what the engine wants done; says whether that was the last of it.
@@ -227,6 +240,12 @@ impl Driver {
                     if let Err(lost) = self.folder.try_send((key, upto, which)) {
                         let (key, ..) = lost.into_inner();
                         self.handle(Event::Folded(key, Folding::NotYet));
+                    }
+                }
+                Effect::Unfold(key) => {
+                    // Without a worker it is made in the turn.
+                    if let Err(lost) = self.unfolder.try_send(key) {
+                        self.handle(Event::Unfolded(lost.into_inner(), None));
                     }
                 }
                 Effect::Shown(view) => self.shared.watchers.tell(&view, self.shared.store_id),

@@ -39,6 +39,7 @@ mod records;
 mod shared;
 mod tasks;
 mod transaction;
+mod unfolder;
 mod watch;
 
 use std::sync::atomic::Ordering;

@@ -396,7 +396,7 @@ impl OpenRecord {
 
 /// The parents of a change that follows everything here, and the largest operation number up to
 /// there; none for other changes, and where the order of numbers is in question.
-fn after_all_heads(header: &Header, change: &Change) -> Option<(Vec<u32>, u64)> {
+pub(super) fn after_all_heads(header: &Header, change: &Change) -> Option<(Vec<u32>, u64)> {
     let actors = header.actors.iter();
     let last = actors.filter(|(actor, _)| actor == change.actor());
     let expected = last.map(|(_, seq)| *seq).next().unwrap_or(0) + 1;

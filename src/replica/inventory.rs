@@ -17,14 +17,14 @@ use crate::reconcile::{
 use crate::store::{KeyRange, Order, Table, Write, prefix_end};
 
 impl Replica {
-    fn slot_and_header(&self, key: &RecordKey) -> Result<Option<(Slot, Header)>> {
+    pub(super) fn slot_and_header(&self, key: &RecordKey) -> Result<Option<(Slot, Header)>> {
         let Some(slot) = self.catalog.slot(key) else {
             return Ok(None);
         };
         Ok(self.rows().header(slot)?.map(|header| (slot, header)))
     }
 
-    fn graph(&self, slot: Slot, header: &Header) -> Result<Arc<Graph>> {
+    pub(super) fn graph(&self, slot: Slot, header: &Header) -> Result<Arc<Graph>> {
         if let Some(graph) = self.graphs.get(slot) {
             return Ok(graph);
         }

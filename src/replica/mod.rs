@@ -44,6 +44,7 @@ pub use quarantine::{Quarantined, Reason};
 pub use read::Rows;
 pub use repair::repair;
 pub use rows::{Head, Header, ViewRow};
+pub use unfold::{Unfolded, unfold};
 
 use crate::access::Identity;
 use crate::codec::Reader;

@@ -28,7 +28,7 @@ pub use status::{CatchUp, SpaceStatus};
 use crate::access::{Identity, Policy, Role};
 use crate::doc::Received;
 use crate::error::Result;
-use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::id::{CollectionId, CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::ledger::Cursor;
 use crate::limits;
 use crate::plant::{self, Plant};
@@ -336,6 +336,12 @@ impl Session {
     /// Whether cursors moved that are not written yet.
     pub fn has_unsaved(&self) -> bool {
         self.spaces.values().any(SpaceLink::is_unsaved)
+    }
+
+    /// Whether changes of a collection may come now.
+    pub fn takes(&self, space: SpaceId, collection: &CollectionId) -> bool {
+        let link = self.spaces.get(&space).filter(|it| it.is_active());
+        link.is_some_and(|it| it.covers(collection))
     }
 
     /// The spaces that are being spoken of, each with the place up to which nothing of its log is to

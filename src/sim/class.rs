@@ -119,8 +119,10 @@ classes! {
     Compacted = "compacted",
     /// A record reached another host as its snapshot.
     SnapshotSent = "snapshot_sent",
-    /// A change met what was folded long ago: the whole graph was made again.
+    /// A change met what was folded long ago: the whole graph was made again in the engine's turn.
     Unfolded = "unfolded",
+    /// A change from a peer did: a worker made the graph.
+    UnfoldedApart = "unfolded_apart",
     /// A store grew past 100 MB.
     LargeStore = "large_store",
 }

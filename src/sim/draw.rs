@@ -151,6 +151,7 @@ fn draw_line(svg: &mut String, sheet: Sheet, moment: usize, line: &Line) {
             | What::Imported(..)
             | What::Folded(_)
             | What::Compacted(_)
+            | What::HeldBack
             | What::Unfolded(_),
         ) => dot("v", (x, y), 3, &title),
         Some(What::Sent { .. } | What::Dialled { .. }) | None => return,

@@ -54,6 +54,8 @@ pub enum What {
         /// Why.
         reason: String,
     },
+    /// What it heard last waits until a worker has made a graph.
+    HeldBack,
     /// It hung up.
     Closed,
     /// A local transaction ended, well or with this error.
@@ -160,6 +162,7 @@ impl fmt::Display for What {
             Self::Dialled { to } => write!(f, "dials {to}"),
             Self::Linked => f.write_str("has a link"),
             Self::Lost { reason } => write!(f, "lost a link: {reason}"),
+            Self::HeldBack => f.write_str("holds it back until a graph is made"),
             Self::Closed => f.write_str("hangs up"),
             Self::Captured(_, Ok(())) => f.write_str("commits a local edit"),
             Self::Captured(_, Err(kind)) => write!(f, "refuses a local edit: {kind:?}"),

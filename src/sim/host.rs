@@ -12,10 +12,21 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{PeerAddress, PeerEvent, PeerState};
 use crate::replica::documents::Loaded;
-use crate::replica::{Folding, Header, Projection, Rows, Which, Write, fold};
+use crate::replica::{Folding, Header, Projection, Rows, Which, Write, fold, unfold};
 use crate::store::Store;
 use crate::time::{Instant, Now, WallTime};
 use crate::wire::Wanted;
+
+/// What a host has others do, away from its engine.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Bring a view up to its record's heads.
+    Project(RecordKey),
+    /// Make a snapshot of a record, up to where in the log, as someone asked or not.
+    Fold(RecordKey, Lsn, Which),
+    /// Make the whole graph of a record again.
+    Unfold(RecordKey),
+}
 
 /// One host.
 #[derive(Debug)]
@@ -333,6 +344,17 @@ impl Host {
         // What can't be read is not folded.
         let folding = made.and_then(Result::ok).unwrap_or(Folding::NotYet);
         Event::Folded(key, folding)
+    }
+
+    /// Makes the graph of a record as a node's worker does.
+    pub(super) fn unfold(&self, key: RecordKey) -> Event {
+        let made = self.store().map(|store| {
+            let snapshot = store.snapshot()?;
+            unfold(&Rows::new(snapshot.as_ref()), &key)
+        });
+        // Where the store can't be read the engine finds out for itself.
+        let unfolded = made.and_then(Result::ok).flatten();
+        Event::Unfolded(key, unfolded)
     }
 
     /// Asks for all records to be folded that can be.

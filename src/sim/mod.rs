@@ -68,6 +68,7 @@ mod fact;
 mod field;
 mod finish;
 pub mod fuzz;
+mod heard;
 mod host;
 mod hostile;
 mod hunt;

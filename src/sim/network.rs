@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::host::Job;
 use crate::engine::{Event, LinkId};
 use crate::entropy::Entropy;
-use crate::id::{Lsn, RecordKey, ReplicaId};
+use crate::id::ReplicaId;
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
-use crate::replica::Which;
 use crate::time::Instant;
 use crate::wire;
 
@@ -56,15 +56,6 @@ pub(super) enum Arrival {
     Start {
         host: usize,
     },
-}
-
-/// What a host has others do, away from its engine.
-#[derive(Debug)]
-pub(super) enum Job {
-    /// Bring a view up to its record's heads.
-    Project(RecordKey),
-    /// Make a snapshot of a record, up to where in the log, as someone asked or not.
-    Fold(RecordKey, Lsn, Which),
 }
 
 #[derive(Debug)]
@@ -486,6 +477,7 @@ const fn event_link(event: &Event) -> Option<LinkId> {
         | Event::Projected(_)
         | Event::NotProjected(_)
         | Event::Folded(..)
+        | Event::Unfolded(..)
         | Event::Compact(_)
         | Event::Await { .. }
         | Event::Forget(_)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::class::{Class, Classes};
-use super::fact::{Fact, Heard, PARTIAL_WALK, What};
+use super::fact::{Fact, What};
 use super::world::World;
 use crate::engine::Ticket;
 use crate::error::{ErrorKind, Result};
@@ -11,7 +11,6 @@ use crate::id::{ActorId, ChangeHash, Heads, Lsn, RecordKey, StoreId};
 use crate::limits;
 use crate::reconcile::Inventory as _;
 use crate::replica::{Rows, Write};
-use crate::wire;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +71,12 @@ pub(super) struct Oracle {
     /// What was imported, and not yet answered.
     pub imports: BTreeMap<(usize, Ticket), (RecordKey, Vec<ChangeHash>)>,
     /// From whom a host first had a change in this life of its process.
-    first_from: BTreeMap<(usize, ChangeHash), usize>,
-    /// What a host had heard in earlier lives: it may have waited in quarantine since, under the name
-    /// of who brought it then.
-    heard_before: BTreeSet<(usize, ChangeHash)>,
+    pub first_from: BTreeMap<(usize, ChangeHash), usize>,
+    /// Whom a host just heard of a change for the first time.
+    pub just_heard: BTreeSet<(usize, ChangeHash)>,
+    /// What a host had heard in earlier lives, or held back: it may have waited in quarantine since,
+    /// under the name of who brought it then, or have come in otherwise.
+    pub heard_before: BTreeSet<(usize, ChangeHash)>,
     /// Of how many changes the view is that a host last showed of a record.
     shown: BTreeMap<(usize, RecordKey), u32>,
     /// Subscriptions differ or differed: nobody holds everything.
@@ -167,6 +168,10 @@ impl Oracle {
                 self.delivered(world, (fact.host, *ticket))
             }
             What::Heard { from, heard } => self.heard(world, (*from, fact.host), heard, classes),
+            What::HeldBack => {
+                self.held_back();
+                Ok(())
+            }
             What::Sent { .. } => {
                 let found = world.in_flight_max();
                 if found >= limits::LINK_OUTBOX_BYTES_MAX {
@@ -286,71 +291,6 @@ impl Oracle {
                 at.0, key.record
             );
             return self.fail("delivered is held", text);
-        }
-        Ok(())
-    }
-
-    fn heard(
-        &mut self,
-        world: &World,
-        (from, to): (usize, usize),
-        heard: &Heard,
-        classes: &mut Classes,
-    ) -> Verdict {
-        let Heard::Changes { class, groups, .. } = heard else {
-            match heard {
-                Heard::Other("walk") => classes.reach(Class::Walked),
-                Heard::Other(PARTIAL_WALK) => classes.reach(Class::LeftForLater),
-                Heard::Other("want") => classes.reach(Class::Asked),
-                _ => {}
-            }
-            return Ok(());
-        };
-        if !groups.is_empty() {
-            classes.reach(match class {
-                wire::Class::Live => Class::LivePushed,
-                wire::Class::Bulk => Class::BulkPushed,
-            });
-        }
-        for (key, done, hashes) in groups {
-            self.wanted(world, (from, to), key)?;
-            for hash in hashes {
-                if *class == wire::Class::Live && !done {
-                    self.no_echo(world, (from, to), hash)?;
-                }
-                self.first_from.entry((to, *hash)).or_insert(from);
-            }
-        }
-        Ok(())
-    }
-
-    fn wanted(&self, world: &World, (from, to): (usize, usize), key: &RecordKey) -> Verdict {
-        let Ok(host) = world.host(to) else {
-            return Ok(());
-        };
-        let is_wanted = |(space, wanted): &(_, wire::Wanted)| {
-            *space == key.space && wanted.includes(&key.collection)
-        };
-        if from < world.len() && !host.wanted().iter().any(is_wanted) {
-            let text = format!("host {from} sent {to} records of {}", key.collection);
-            return self.fail("only what was asked for is sent", text);
-        }
-        Ok(())
-    }
-
-    fn no_echo(&self, world: &World, (from, to): (usize, usize), hash: &ChangeHash) -> Verdict {
-        let is_author = |it: &Written| {
-            it.host == to && world.host(to).is_ok_and(|host| host.store_id() == it.store)
-        };
-        // The author's own may come back to it under a name it is not known by, and cross with it.
-        let knew = self.written.get(hash).is_some_and(|it| it.host == from)
-            || self.heard_before.contains(&(from, *hash));
-        let returned = !knew && self.first_from.get(&(from, *hash)) == Some(&to);
-        // Whose changes a stranger has forged goes on under another name, which nobody knows for its.
-        let knows_author = !self.strangers && self.written.get(hash).is_some_and(is_author);
-        if returned || knows_author {
-            let text = format!("host {from} sent {} back to {to}", hash.short());
-            return self.fail("nothing is echoed", text);
         }
         Ok(())
     }

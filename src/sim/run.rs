@@ -80,6 +80,8 @@ pub fn run(scenario: &Scenario, lines: bool) -> Report {
         });
     }
     classes.add(Class::Unfolded, unfolded);
+    let apart = counters.get(names::GRAPHS_UNFOLDED_APART);
+    classes.add(Class::UnfoldedApart, apart);
     classes.add(Class::Duplicate, counters.get(names::DUPLICATE_CHANGES));
     classes.add(Class::Redialled, counters.get(names::RECONNECTS));
     classes.add(Class::Violation, counters.get(names::VIOLATIONS));

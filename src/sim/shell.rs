@@ -1,8 +1,8 @@
 //! The shell around each engine: what arrives is told to it, what it wants done is carried out.
 
 use super::fact::{Heard, What};
-use super::host::Host;
-use super::network::{self, Arrival, End, Job};
+use super::host::{Host, Job};
+use super::network::{self, Arrival, End};
 use super::world::World;
 use crate::engine::{Effect, Event, Reply, Ticket};
 use crate::error::Result;
@@ -50,6 +50,7 @@ impl World {
                 let made = match job {
                     Job::Project(key) => it.project(key),
                     Job::Fold(key, upto, which) => it.fold(key, upto, which),
+                    Job::Unfold(key) => it.unfold(key),
                 };
                 if let Event::Folded(key, Folding::Made(_)) = &made {
                     self.note(host, What::Folded(key.clone()));
@@ -102,6 +103,10 @@ impl World {
             self.note(host, What::Heard { from, heard });
         }
         self.tell(host, Event::Frame { link, frame });
+        let engine = self.hosts.get(host).and_then(Host::engine);
+        if engine.is_some_and(|it| it.is_parked(link)) {
+            self.note(host, What::HeldBack);
+        }
     }
 
     pub(super) fn tell(&mut self, host: usize, event: Event) {
@@ -148,6 +153,7 @@ impl World {
                 }
                 Effect::Project(key) => self.ask(host, Job::Project(key)),
                 Effect::Fold { key, upto, which } => self.ask(host, Job::Fold(key, upto, which)),
+                Effect::Unfold(key) => self.ask(host, Job::Unfold(key)),
                 Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
                 Effect::Shown(view) => self.note(host, What::Shown(view.key)),
                 Effect::CancelDial { .. } | Effect::Trust(_) | Effect::Stopped => {}

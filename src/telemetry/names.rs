@@ -61,6 +61,8 @@ pub mod span {
     pub const PROJECT: &str = "project";
     /// A record's loose changes put into a snapshot.
     pub const FOLD: &str = "fold";
+    /// The whole graph of a folded record made again.
+    pub const UNFOLD: &str = "unfold";
 }
 
 macro_rules! metrics {
@@ -119,7 +121,9 @@ metrics! {
     REPLICATION_MATERIALISED = "syncline_replication_materialised_total" Counter Count []
         "Documents loaded in order to replicate: only to unfold a graph, anything else is a defect.";
     GRAPHS_UNFOLDED = "syncline_graphs_unfolded_total" Counter Count []
-        "Snapshots taken apart because a change, or a twin of one, met what was folded long ago.";
+        "Snapshots taken apart in the engine's turn because a change met what was folded long ago.";
+    GRAPHS_UNFOLDED_APART = "syncline_graphs_unfolded_apart_total" Counter Count []
+        "Snapshots taken apart by a worker because a change from elsewhere met what was folded long ago.";
     DOCUMENTS_LOADED = "syncline_documents_loaded_total" Counter Count [CAUSE]
         "Documents loaded away from replication, by cause.";
     VIEWS_PROJECTED = "syncline_views_projected_total" Counter Count []

@@ -8,6 +8,7 @@
     reason = "helpers of tests"
 )]
 
+mod batch;
 mod command;
 mod compact;
 mod demo;

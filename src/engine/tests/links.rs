@@ -7,7 +7,7 @@ use crate::engine::Target;
 use crate::error::ErrorKind;
 use crate::id::Lsn;
 use crate::peer::PeerEvent;
-use crate::replica::{Folding, Rows, Which, fold};
+use crate::replica::{Folding, Rows, Which, fold, unfold};
 use crate::wire::ErrorCode;
 
 fn delivered(net: &Net, host: usize, ticket: Ticket) -> Option<Result<(), ErrorKind>> {
@@ -254,6 +254,13 @@ fn a_change_in_the_name_of_a_peer_that_never_saw_it_reaches_it_all_the_same() {
     }
 }
 
+/// All changes of the first host as a worker folds them.
+fn folding(net: &Net) -> Folding {
+    let snapshot = net.hosts[0].store.snapshot().unwrap();
+    let rows = Rows::new(snapshot.as_ref());
+    fold::fold(&rows, &key(), Lsn(u64::MAX), Which::All).unwrap()
+}
+
 #[test]
 fn what_a_link_is_still_to_be_sent_is_not_folded_by_a_worker_that_began_before() {
     let mut net = Net::of(2);
@@ -269,14 +276,7 @@ fn what_a_link_is_still_to_be_sent_is_not_folded_by_a_worker_that_began_before()
         net.edit(0, value);
     }
     net.run();
-    let snapshot = net.hosts[0].store.snapshot().unwrap();
-    let folding = fold::fold(
-        &Rows::new(snapshot.as_ref()),
-        &key(),
-        Lsn(u64::MAX),
-        Which::All,
-    )
-    .unwrap();
+    let folding = folding(&net);
     assert!(matches!(folding, Folding::Made(_)), "{folding:?}");
     net.tell(0, Event::Folded(key(), folding.clone()));
     net.run();
@@ -331,4 +331,72 @@ fn a_record_that_cannot_be_folded_yet_is_tried_again_when_something_was_committe
     net.edit(0, 3);
     net.run();
     assert_eq!(folds(&mut net, &useless), 0);
+}
+
+#[test]
+fn what_takes_a_whole_graph_waits_for_a_worker_and_so_does_what_comes_after_it() {
+    for is_made in [true, false] {
+        let mut net = Net::of(2);
+        for value in 0..20 {
+            net.edit(0, value);
+        }
+        net.run();
+        let folding = folding(&net);
+        net.tell(0, Event::Folded(key(), folding));
+        net.run();
+        // They branch off before all that is folded there.
+        net.edit(1, 100);
+        net.edit(1, 101);
+        let before = net.hosts[0].heads();
+        let [link, _] = net.join(0, 1);
+        net.run();
+        assert!(net.hosts[0].engine.is_parked(link));
+        net.edit(1, 102);
+        net.run();
+        assert_eq!(net.hosts[0].unfolds, [key()], "once");
+        assert_eq!(net.hosts[0].heads(), before);
+        let snapshot = net.hosts[0].store.snapshot().unwrap();
+        let unfolded = unfold(&Rows::new(snapshot.as_ref()), &key()).unwrap();
+        assert!(unfolded.is_some());
+        net.tell(0, Event::Unfolded(key(), unfolded.filter(|_| is_made)));
+        net.run();
+        // Without a graph the first goes on all the same, and makes it.
+        assert!(!net.hosts[0].engine.is_parked(link));
+        assert_eq!(net.hosts[0].unfolds.len(), 1);
+        assert_eq!(net.hosts[0].heads().as_slice().len(), 2);
+        assert_eq!(net.hosts[0].heads(), net.hosts[1].heads());
+    }
+}
+
+#[test]
+fn an_import_that_takes_a_whole_graph_waits_for_a_worker() {
+    let mut net = Net::of(1);
+    for value in 0..20 {
+        net.edit(0, value);
+    }
+    net.run();
+    let folding = folding(&net);
+    net.tell(0, Event::Folded(key(), folding));
+    net.run();
+    let mut other = Document::new(&ActorId::from_bytes(vec![9; 16]));
+    let edited = other.edit::<_, Error>(EditMeta::at(net.now.wall), |edit| {
+        edit.set(&[PathStep::from("n")], &Value::Int(-1))
+    });
+    let changes = vec![Ok(edited.unwrap().1.unwrap())];
+    let ticket = net.ask(0, |ticket| Event::Import {
+        ticket,
+        key: key(),
+        changes,
+        correlation: CorrelationId(ticket.0),
+    });
+    net.run();
+    assert_eq!(net.hosts[0].unfolds, [key()]);
+    assert!(!net.hosts[0].replies.contains_key(&ticket));
+    let snapshot = net.hosts[0].store.snapshot().unwrap();
+    let unfolded = unfold(&Rows::new(snapshot.as_ref()), &key()).unwrap();
+    net.tell(0, Event::Unfolded(key(), unfolded));
+    net.run();
+    let reply = net.hosts[0].replies.remove(&ticket);
+    assert!(matches!(&reply, Some(Reply::Imported(Ok(fates))) if fates.len() == 1));
+    assert_eq!(net.hosts[0].heads().as_slice().len(), 2);
 }

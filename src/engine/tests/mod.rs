@@ -39,6 +39,8 @@ struct Host {
     replies: BTreeMap<Ticket, Reply>,
     /// What a worker is to fold.
     folds: Vec<RecordKey>,
+    /// Whose graph it is to make.
+    unfolds: Vec<RecordKey>,
     stopped: bool,
 }
 
@@ -71,6 +73,7 @@ impl Host {
             document,
             replies: BTreeMap::new(),
             folds: Vec::new(),
+            unfolds: Vec::new(),
             stopped: false,
         }
     }
@@ -230,6 +233,7 @@ impl Net {
                 }
             }
             Effect::Fold { key, .. } => self.hosts[host].folds.push(key),
+            Effect::Unfold(key) => self.hosts[host].unfolds.push(key),
             Effect::Stopped => self.hosts[host].stopped = true,
             Effect::Trust(_)
             | Effect::Dial { .. }

@@ -111,3 +111,47 @@ async fn compaction_ends_however_many_records_are_due() {
     assert_eq!(status.spaces[0].horizon, status.spaces[0].lsn);
     assert_eq!(tasks.get(ids[0]).await.unwrap().unwrap().votes.value(), 13);
 }
+
+#[tokio::test]
+async fn a_branch_off_what_was_folded_comes_in_through_a_worker() {
+    let network = MemoryNetwork::new();
+    let open = || Node::builder().connector(Arc::new(network.clone())).open();
+    let (a, b, c) = (
+        open().await.unwrap(),
+        open().await.unwrap(),
+        open().await.unwrap(),
+    );
+    for (node, name) in [(&a, "a"), (&b, "b")] {
+        node.listen_on(Box::new(network.listen(name).unwrap()))
+            .unwrap();
+    }
+    let tasks = b.collection::<Task>("tasks").unwrap();
+    let id = tasks.insert(&task("everywhere")).await.unwrap();
+    for node in [&a, &c] {
+        node.connect("memory:b").await.unwrap();
+        within(node.synced()).await.unwrap();
+    }
+    c.disconnect("memory:b").await.unwrap();
+    for _ in 0..30 {
+        tasks.update(id, |it| it.votes.increment(1)).await.unwrap();
+    }
+    within(a.synced()).await.unwrap();
+    // The first has never met the third, and keeps no log for it.
+    a.disconnect("memory:b").await.unwrap();
+    within(a.compact()).await.unwrap();
+    let there = c.collection::<Task>("tasks").unwrap();
+    there
+        .update(id, |it| it.votes.increment(100))
+        .await
+        .unwrap();
+    c.connect("memory:a").await.unwrap();
+    let here = a.collection::<Task>("tasks").unwrap();
+    let all_came = async {
+        while here.get(id).await.unwrap().unwrap().votes.value() != 131 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(all_came).await;
+    within(c.synced()).await.unwrap();
+    assert_eq!(there.get(id).await.unwrap().unwrap().votes.value(), 131);
+}

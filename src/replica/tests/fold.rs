@@ -5,23 +5,28 @@ use std::slice;
 
 use super::super::fold::fold;
 use super::super::{Folding, Rows, Which};
+use super::unfold::is_unfolded;
 use super::*;
 use crate::id::{ChangeHash, Lsn};
 use crate::ledger::Cursor;
 use crate::reconcile::Inventory as _;
 use crate::store::Table;
 
-const EVERYTHING: Lsn = Lsn(u64::MAX);
+pub(super) const EVERYTHING: Lsn = Lsn(u64::MAX);
 
 /// A record with so many changes of one writer.
-fn written(replica: &mut Replica, key: &RecordKey, count: i64) -> (Writer, Vec<Change>) {
+pub(super) fn written(replica: &mut Replica, key: &RecordKey, count: i64) -> (Writer, Vec<Change>) {
     let mut writer = Writer::stranger(7, key);
     let changes: Vec<_> = (0..count).map(|it| writer.set("count", it)).collect();
     take_in(replica, key, &changes);
     (writer, changes)
 }
 
-fn take_in(replica: &mut Replica, key: &RecordKey, changes: &[Change]) -> Vec<Admission> {
+pub(super) fn take_in(
+    replica: &mut Replica,
+    key: &RecordKey,
+    changes: &[Change],
+) -> Vec<Admission> {
     let intake = Intake {
         key: key.clone(),
         origin: StoreId::from_bytes([7; 16]),
@@ -34,24 +39,24 @@ fn take_in(replica: &mut Replica, key: &RecordKey, changes: &[Change]) -> Vec<Ad
     fates
 }
 
-fn make(replica: &Replica, key: &RecordKey, upto: Lsn) -> Folding {
+pub(super) fn make(replica: &Replica, key: &RecordKey, upto: Lsn) -> Folding {
     let snapshot = replica.store().snapshot().unwrap();
     fold(&Rows::new(snapshot.as_ref()), key, upto, Which::All).unwrap()
 }
 
-fn fold_all(replica: &mut Replica, key: &RecordKey) -> u64 {
+pub(super) fn fold_all(replica: &mut Replica, key: &RecordKey) -> u64 {
     let folding = make(replica, key, replica.lsn(key.space).unwrap());
     let freed = replica.fold(key, folding, EVERYTHING).unwrap();
     replica.commit(Durability::Immediate).unwrap();
     freed.changes
 }
 
-fn complaints(replica: &Replica, key: &RecordKey) -> Vec<String> {
+pub(super) fn complaints(replica: &Replica, key: &RecordKey) -> Vec<String> {
     let snapshot = replica.store().snapshot().unwrap();
     Rows::new(snapshot.as_ref()).verify(key.space).unwrap()
 }
 
-fn value(replica: &Replica, key: &RecordKey) -> Value {
+pub(super) fn value(replica: &Replica, key: &RecordKey) -> Value {
     let snapshot = replica.store().snapshot().unwrap();
     let rows = Rows::new(snapshot.as_ref());
     let actor = ActorId::of(replica.id(), key);
@@ -317,68 +322,6 @@ fn what_is_left_due_after_a_fold_on_request_is_listed() {
     assert_eq!(replica.fold(&key, folding, EVERYTHING).unwrap().changes, 4);
     replica.commit(Durability::Immediate).unwrap();
     assert_eq!(complaints(&replica, &key), [""; 0]);
-}
-
-/// The graph of a record, as memory has it.
-fn is_unfolded(replica: &Replica, key: &RecordKey) -> bool {
-    let slot = replica.catalog.slot(key).unwrap();
-    replica.graphs.get(slot).is_some_and(|it| it.is_whole())
-}
-
-#[test]
-fn people_who_take_turns_go_on_after_folding_without_the_whole_graph() {
-    let (store, mut replica) = replica();
-    let key = key("note");
-    let mut people = [7, 8].map(|it| Writer::stranger(it, &key));
-    for turn in 0..20 {
-        let change = people[turn % 2].set("count", i64::try_from(turn).unwrap());
-        people[1 - turn % 2]
-            .0
-            .apply(slice::from_ref(&change))
-            .unwrap();
-        take_in(&mut replica, &key, &[change]);
-    }
-    fold_all(&mut replica, &key);
-    let mut replica = reopen(&store);
-    // It names the last change of its own writer, too, after which somebody else's was folded.
-    let change = people[0].set("count", 20);
-    assert_eq!(change.deps().len(), 2);
-    let fates = take_in(&mut replica, &key, &[change]);
-    assert!(matches!(fates[..], [Admission::Applied(_)]), "{fates:?}");
-    assert!(!is_unfolded(&replica, &key));
-    assert_eq!(complaints(&replica, &key), [""; 0]);
-}
-
-#[test]
-fn a_branch_off_a_folded_change_is_placed_and_folded_where_it_belongs() {
-    let (store, mut replica) = replica();
-    let key = key("note");
-    let (mut writer, changes) = written(&mut replica, &key, 12);
-    fold_all(&mut replica, &key);
-    let mut replica = reopen(&store);
-    let mut other = Writer::stranger(8, &key);
-    other.0.apply(&changes[..4]).unwrap();
-    let branch = other.history(70);
-    let fates = take_in(&mut replica, &key, &branch);
-    assert!(fates.iter().all(|it| matches!(it, Admission::Applied(_))));
-    assert!(is_unfolded(&replica, &key));
-    assert_eq!(complaints(&replica, &key), [""; 0]);
-    // Of two branches some of each is folded, in whatever order, and the rest after it.
-    let own: Vec<_> = (0..70).map(|it| writer.set("more", it)).collect();
-    take_in(&mut replica, &key, &own);
-    let mut join = Writer::stranger(9, &key);
-    join.0
-        .apply(&[&changes[..], &branch, &own].concat())
-        .unwrap();
-    take_in(&mut replica, &key, &[join.set("count", 5)]);
-    for upto in [100, 152, 153] {
-        let folding = make(&replica, &key, Lsn(upto));
-        replica.fold(&key, folding, EVERYTHING).unwrap();
-        replica.commit(Durability::Immediate).unwrap();
-        assert_eq!(complaints(&replica, &key), [""; 0], "up to {upto}");
-        replica = reopen(&store);
-    }
-    assert_eq!(value(&replica, &key), join.0.value().unwrap());
 }
 
 #[test]

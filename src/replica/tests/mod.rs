@@ -5,6 +5,7 @@ mod apply;
 mod capture;
 mod fold;
 mod layout;
+mod unfold;
 
 use std::sync::Arc;
 
