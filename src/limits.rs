@@ -307,6 +307,9 @@ pub const LINK_OUTBOX_FRAMES_MAX: usize = LINK_OUTBOX_BYTES_MAX / 10 + TURN_FRAM
 /// Records handed out at a time to have their view brought up to date.
 pub const PROJECTIONS_MAX: usize = 256;
 
+/// Snapshots of the store that are kept for the next reads while nothing is committed.
+pub const IDLE_SNAPSHOTS_MAX: usize = 8;
+
 /// Views that are brought up to date at the same time.
 pub const PROJECTORS: usize = 2;
 

@@ -124,7 +124,22 @@ impl Document {
         self.check_parents(changes)?;
         let applied = self
             .take_in(changes.iter().map(|it| it.bytes().as_ref()))
-            .and_then(|()| self.check_applied(changes));
+            .and_then(|()| self.check_applied(changes.iter().map(Change::hash)));
+        if applied.is_err() {
+            self.spoil();
+        }
+        applied
+    }
+
+    /// Takes in changes that were verified before they were stored, parents first, given their hashes.
+    ///
+    /// # Errors
+    /// When Automerge refuses or panics, as with [`Document::apply`].
+    pub fn apply_stored(&mut self, changes: &[(ChangeHash, Bytes)]) -> Result<(), DocumentFault> {
+        self.check_usable()?;
+        let applied = self
+            .take_in(changes.iter().map(|it| it.1.as_ref()))
+            .and_then(|()| self.check_applied(changes.iter().map(|it| it.0)));
         if applied.is_err() {
             self.spoil();
         }
@@ -145,8 +160,10 @@ impl Document {
         }
     }
 
-    fn check_applied(&self, changes: &[Change]) -> Result<(), DocumentFault> {
-        let mut hashes = changes.iter().map(Change::hash);
+    fn check_applied(
+        &self,
+        mut hashes: impl Iterator<Item = ChangeHash>,
+    ) -> Result<(), DocumentFault> {
         match hashes.find(|hash| !self.has(hash)) {
             Some(hash) => Err(DocumentFault::NotApplied { hash }),
             None => Ok(()),

@@ -10,6 +10,7 @@ pub mod change;
 pub mod document;
 pub mod edit;
 pub mod fault;
+mod first;
 #[cfg(any(test, feature = "sim"))]
 pub mod forge;
 mod guard;
@@ -27,6 +28,7 @@ pub use change::{Change, ChangeFault};
 pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};
 pub use fault::DocumentFault;
+pub use first::first_value;
 pub use inspect::{
     Received, Refused, check_snapshot, inspect, inspect_snapshot, is_snapshot, received_bytes,
     refuse, snapshot_changes,

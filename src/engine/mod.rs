@@ -257,6 +257,8 @@ pub struct Engine {
     captured: Vec<(Ticket, Reply)>,
     waiters: Vec<Waiter>,
     compaction: Compaction,
+    /// Times that something was committed.
+    commits: u64,
     /// Records whose whole graph is being made.
     unfolding: BTreeSet<RecordKey>,
     /// Imports that wait for one.
@@ -304,6 +306,7 @@ impl Engine {
             captured: Vec::new(),
             waiters: Vec::new(),
             compaction: Compaction::open(),
+            commits: 0,
             unfolding: BTreeSet::new(),
             imports: Vec::new(),
             projecting: BTreeSet::new(),
@@ -334,6 +337,11 @@ impl Engine {
     /// Whether a link is open here: what comes on others is not heard.
     pub fn has_link(&self, link: LinkId) -> bool {
         self.links.contains_key(&link)
+    }
+
+    /// How often it has committed since it was opened: what was read before may not be current.
+    pub const fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// The replica, for reading.

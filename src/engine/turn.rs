@@ -102,6 +102,7 @@ impl Engine {
 
     fn committed(&mut self, now: Now, commit: Commit) {
         metrics::counter!(names::COMMITS).increment(1);
+        self.commits += 1;
         self.unsettled = Some(now.instant + limits::SETTLE_AFTER);
         self.compaction.stir(now.instant, &commit);
         if commit.derived {

@@ -241,6 +241,7 @@ impl Builder {
             writer: Mutex::default(),
             stopped: watch::Sender::new(false),
             store: RwLock::new(Some(store)),
+            snapshots: Arc::default(),
             entropy: Mutex::new(entropy),
             numbers: AtomicU64::new(1),
         });

@@ -46,6 +46,8 @@ struct Driver {
     projector: mpsc::Sender<RecordKey>,
     folder: mpsc::Sender<folder::Wanted>,
     unfolder: mpsc::Sender<RecordKey>,
+    /// How often the engine had committed when last looked.
+    commits: u64,
     /// The room that frames take which wait for a graph.
     parked: BTreeMap<LinkId, Vec<OwnedSemaphorePermit>>,
 }
@@ -73,6 +75,7 @@ pub(super) fn start(
         projector: projector::start(shared),
         folder: folder::start(shared),
         unfolder: unfolder::start(shared),
+        commits: 0,
         parked: BTreeMap::new(),
     };
     let closing = Closing(Arc::clone(shared));
@@ -193,9 +196,19 @@ impl Driver {
         self.parked.retain(|link, _| self.engine.is_parked(*link));
     }
 
+    /// Lets reads see what was committed, before anybody is told that it was.
+    fn renew_snapshots(&mut self) {
+        let commits = self.engine.commits();
+        if self.commits != commits {
+            self.commits = commits;
+            self.shared.snapshots.renew();
+        }
+    }
+
     /// Does what the engine wants done; says whether that was the last of it.
     fn carry_out(&mut self) -> bool {
         while let Some(effect) = self.engine.poll(self.shared.now()) {
+            self.renew_snapshots();
             match effect {
                 Effect::Reply(ticket, reply) => {
                     if let Some(answer) = self.asked.remove(&ticket) {
@@ -252,6 +265,7 @@ impl Driver {
                 Effect::Stopped => return true,
             }
         }
+        self.renew_snapshots();
         false
     }
 }

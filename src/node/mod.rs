@@ -37,6 +37,7 @@ mod projector;
 mod read;
 mod records;
 mod shared;
+mod snapshots;
 mod tasks;
 mod transaction;
 mod unfolder;

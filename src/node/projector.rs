@@ -10,6 +10,7 @@ use crate::engine::Event;
 use crate::error::{ErrorKind, Result};
 use crate::id::RecordKey;
 use crate::limits;
+use crate::replica::documents::first_view;
 use crate::replica::{Projection, Rows};
 use crate::telemetry::names;
 
@@ -74,6 +75,12 @@ fn make_all(shared: &Shared, keys: &[RecordKey]) -> Result<Vec<Event>> {
 fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection> {
     let span = tracing::debug_span!(names::span::PROJECT, record = %key);
     let _entered = span.entered();
+    // What is new costs a document only where it has one already.
+    if shared.documents.changes(key) == 0
+        && let Some(projection) = first_view(rows, key)?
+    {
+        return Ok(projection);
+    }
     let mut document = shared.documents.check_out(key);
     metrics::counter!(names::DOCUMENTS_LOADED, names::label::CAUSE => "view").increment(1);
     let value = match document.stored_value(rows) {

@@ -7,13 +7,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::documents::Documents;
 use super::driver::Message;
-use super::tasks::{Running, Tasks};
+use super::snapshots::{Reading, Snapshots};
+use super::tasks::Tasks;
 use super::watch::Watchers;
 use crate::engine::{Event, LinkId, Reply, Ticket};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CorrelationId, RecordId, ReplicaId, SpaceId, StoreId};
-use crate::store::{Snapshot, Store};
+use crate::store::Store;
 use crate::time::{Clock, Now, SystemClock};
 use crate::transport::Connector;
 
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) stopped: watch::Sender<bool>,
     /// None once the engine has stopped.
     pub(super) store: RwLock<Option<Arc<dyn Store>>>,
+    pub(super) snapshots: Arc<Snapshots>,
     pub(super) entropy: Mutex<Entropy>,
     /// The last of tickets and links.
     pub(super) numbers: AtomicU64,
@@ -81,10 +83,7 @@ impl Shared {
     pub(super) fn snapshot(&self) -> Result<Reading> {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         match store.as_ref() {
-            Some(store) => Ok(Reading {
-                snapshot: store.snapshot()?,
-                _running: self.tasks.running(),
-            }),
+            Some(store) => Ok(self.snapshots.read(store.as_ref(), self.tasks.running())?),
             None => Err(closed()),
         }
     }
@@ -92,6 +91,7 @@ impl Shared {
     /// Lets go of the store: the engine is done with it.
     pub(super) fn close(&self) {
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        self.snapshots.renew();
         drop(store.take());
         drop(store);
         self.documents.clear();
@@ -119,20 +119,6 @@ impl Shared {
         let message = Message::Ask(question(ticket), ticket, answer);
         self.inbox.send(message).await.map_err(|_gone| closed())?;
         reply.await.map_err(|_gone| closed())
-    }
-}
-
-/// A snapshot. It keeps the store open, so a shutdown waits for it.
-#[derive(Debug)]
-pub(super) struct Reading {
-    // Dropped first: once nothing is running, the store is closed.
-    snapshot: Box<dyn Snapshot>,
-    _running: Running,
-}
-
-impl AsRef<dyn Snapshot> for Reading {
-    fn as_ref(&self) -> &(dyn Snapshot + 'static) {
-        self.snapshot.as_ref()
     }
 }
 

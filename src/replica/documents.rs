@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::capture::Projection;
 use super::graph::{Graph, Node};
 use super::keys::Slot;
 use super::read::{Rows, damaged};
 use super::rows::{Header, SnapshotRow};
-use crate::doc::{Change, Document, Value};
+use crate::doc::{self, Change, Document, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, Heads, Lsn, RecordKey};
 use crate::store::Table;
@@ -96,18 +97,28 @@ impl Loaded {
         if header.changes <= self.changes {
             return Ok(());
         }
-        let (from, mut changes) = self.unfold(rows, (key, slot), &header)?;
+        let (from, folded) = self.unfold(rows, (key, slot), &header)?;
         let nodes = admitted(rows, slot, from, &header)?;
         // Own edits came into the document before they were stored.
         let new = nodes.iter().filter(|it| !self.document.has(&it.hash));
-        let lsns: Vec<_> = new.map(|it| it.lsn).collect();
-        for bytes in read(rows, key, &lsns)? {
-            changes.push(Change::verify(bytes).map_err(|it| damaged(Table::Log, &it))?);
+        let (hashes, lsns): (Vec<_>, Vec<_>) = new.map(|it| (it.hash, it.lsn)).unzip();
+        let loose: Vec<_> = hashes.into_iter().zip(read(rows, key, &lsns)?).collect();
+        for (hash, bytes) in &loose {
+            let found = Change::hash_of(bytes).map_err(|it| damaged(Table::Log, &it))?;
+            if found != *hash {
+                return Err(damaged(
+                    Table::Log,
+                    &format!("{found} in the place of {hash}"),
+                ));
+            }
         }
-        if !changes.is_empty() {
-            self.document
-                .apply(&changes)
-                .map_err(|fault| poisoned(key, &fault))?;
+        if !folded.is_empty() {
+            let applied = self.document.apply(&folded);
+            applied.map_err(|fault| poisoned(key, &fault))?;
+        }
+        if !loose.is_empty() {
+            let applied = self.document.apply_stored(&loose);
+            applied.map_err(|fault| poisoned(key, &fault))?;
         }
         self.heads = header.shown();
         self.changes = header.changes;
@@ -201,6 +212,26 @@ pub fn changes(rows: &Rows<'_>, key: &RecordKey) -> Result<Vec<Bytes>> {
         &admitted(rows, slot, from, &header)?,
     )?);
     Ok(changes)
+}
+
+/// The view of a record that has one change only, where that tells it without a document.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn first_view(rows: &Rows<'_>, key: &RecordKey) -> Result<Option<Projection>> {
+    let is_first = |it: &Header| it.changes == 1 && it.refused == 0 && it.folded == 0;
+    let found = find(rows, key)?.filter(|(_, header)| is_first(header));
+    let Some((_, header)) = found else {
+        return Ok(None);
+    };
+    let bytes = read(rows, key, &[header.lsn])?;
+    let value = bytes.first().and_then(|it| doc::first_value(it));
+    Ok(value.map(|value| Projection {
+        key: key.clone(),
+        heads: header.shown(),
+        changes: header.changes,
+        value: Ok(value.to_bytes()),
+    }))
 }
 
 /// The bytes of changes that are loose in the log.

@@ -11,7 +11,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{PeerAddress, PeerEvent, PeerState};
-use crate::replica::documents::Loaded;
+use crate::replica::documents::{Loaded, first_view};
 use crate::replica::{Folding, Header, Projection, Rows, Which, Write, fold, unfold};
 use crate::store::Store;
 use crate::time::{Instant, Now, WallTime};
@@ -308,6 +308,9 @@ impl Host {
 
     /// Projects a record as a node's projector does.
     pub(super) fn project(&self, key: RecordKey) -> Event {
+        if let Ok(Some(first)) = self.first_view(&key) {
+            return Event::Projected(first);
+        }
         let loaded = match self.load(&key) {
             Ok(loaded) => loaded,
             Err(error) if error.kind() == ErrorKind::Poisoned => {
@@ -333,6 +336,14 @@ impl Host {
             changes,
             value: value.map_err(|fault| fault.to_string()),
         })
+    }
+
+    fn first_view(&self, key: &RecordKey) -> Result<Option<Projection>> {
+        let Some(store) = self.store() else {
+            return Ok(None);
+        };
+        let snapshot = store.snapshot()?;
+        first_view(&Rows::new(snapshot.as_ref()), key)
     }
 
     /// Makes a snapshot of a record as a node's folder does.

@@ -7,6 +7,7 @@ mod header;
 mod ops;
 mod packed;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,36 +60,24 @@ impl Change {
             let bytes = bytes.len();
             return Err(ChangeFault::TooLarge { bytes, max });
         }
-        let chunk = Chunk::parse(&bytes)?;
-        match chunk.kind {
-            CHANGE => {
-                let hashed = bytes.get(HASHED_FROM..).unwrap_or_default();
-                let hash = chunk.check(Sha256::digest(hashed).into())?;
-                let header = Header::parse(chunk.body)?;
-                let operations = operations(&bytes, hash, &header)?;
-                Ok(Self {
-                    bytes,
-                    hash,
-                    header,
-                    operations,
-                })
-            }
-            DEFLATED_CHANGE => {
-                let body = inflate(chunk.body, limits::CHANGE_INFLATED_BYTES_MAX)?;
-                let raw = raw_form(chunk.checksum, &body);
-                let hashed = raw.get(HASHED_FROM..).unwrap_or_default();
-                let hash = chunk.check(Sha256::digest(hashed).into())?;
-                let header = Header::parse(Chunk::parse(&raw)?.body)?;
-                let operations = operations(&raw, hash, &header)?;
-                Ok(Self {
-                    bytes,
-                    hash,
-                    header,
-                    operations,
-                })
-            }
-            found => Err(ChangeFault::ChunkType { found }),
-        }
+        let (raw, hash) = open(&bytes)?;
+        let header = Header::parse(Chunk::parse(&raw)?.body)?;
+        let operations = operations(&raw, hash, &header)?;
+        drop(raw);
+        Ok(Self {
+            bytes,
+            hash,
+            header,
+            operations,
+        })
+    }
+
+    /// The hash of a stored change: all that has to be checked of one that was verified before.
+    ///
+    /// # Errors
+    /// When the bytes are not what they were.
+    pub fn hash_of(bytes: &[u8]) -> Result<ChangeHash, ChangeFault> {
+        open(bytes).map(|(_, hash)| hash)
     }
 
     /// The hash that names the change.
@@ -183,6 +172,22 @@ impl<'a> Chunk<'a> {
         }
         Ok(ChangeHash::from_bytes(hash))
     }
+}
+
+/// A change that is not deflated any more, and its hash.
+fn open(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, ChangeHash), ChangeFault> {
+    let chunk = Chunk::parse(bytes)?;
+    let raw = match chunk.kind {
+        CHANGE => Cow::Borrowed(bytes),
+        DEFLATED_CHANGE => {
+            let body = inflate(chunk.body, limits::CHANGE_INFLATED_BYTES_MAX)?;
+            Cow::Owned(raw_form(chunk.checksum, &body))
+        }
+        found => return Err(ChangeFault::ChunkType { found }),
+    };
+    let hashed = raw.get(HASHED_FROM..).unwrap_or_default();
+    let hash = chunk.check(Sha256::digest(hashed).into())?;
+    Ok((raw, hash))
 }
 
 /// The uncompressed chunk with this body.

@@ -1,6 +1,6 @@
 //! Reads while the store fails or closes.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::*;
 use crate::store::{Batch, Durability, Snapshot, Store, StoreError};
@@ -77,4 +77,41 @@ async fn a_shutdown_waits_for_reads_that_keep_the_store_open() {
         .unwrap()
         .unwrap();
     Node::builder().store(&path).open().await.unwrap();
+}
+
+/// Counts how often its snapshots are asked for.
+#[derive(Debug, Default)]
+struct Counted(MemoryStore, AtomicU64);
+
+impl Store for Counted {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.snapshot()
+    }
+
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
+        self.0.commit(batch, durability)
+    }
+}
+
+#[tokio::test]
+async fn reads_share_a_snapshot_until_something_is_committed() {
+    let store = Arc::new(Counted::default());
+    let below: Arc<dyn Store> = Arc::<Counted>::clone(&store);
+    let node = Node::builder().store_in(below).open().await.unwrap();
+    let tasks = node.collection::<Task>("tasks").unwrap();
+    let id = tasks.insert(&task("read")).await.unwrap();
+    let opened = || store.1.load(Ordering::Relaxed);
+    for votes in 2..50 {
+        tasks.update(id, |it| it.votes.increment(1)).await.unwrap();
+        let before = opened();
+        for _ in 0..20 {
+            let read = tasks.get(id).await.unwrap().unwrap();
+            assert_eq!(read.votes.value(), votes);
+        }
+        assert!(opened() <= before + 3, "{} more", opened() - before);
+    }
+    // Those that nobody reads hold nothing up.
+    within(node.shutdown()).await.unwrap();
+    assert_eq!(tasks.get(id).await.unwrap_err().kind(), ErrorKind::Closed);
 }

@@ -16,7 +16,7 @@ use crate::id::ActorId;
 ///
 /// # Panics
 /// Where a change that passed the checks is applied in part, a refusal leaves a document that is
-/// neither as it was nor spoiled, or one that fits does harm.
+/// neither as it was nor spoiled, or one that fits does harm, or reads otherwise without a document.
 pub fn change(data: &[u8]) {
     let mut data = data.to_vec();
     material::reseal(&mut data);
@@ -36,6 +36,10 @@ pub fn change(data: &[u8]) {
         let mut document = empty.clone();
         let applied = document.apply(std::slice::from_ref(&change));
         applied.expect("what fits is applied");
+        if let Some(first) = doc::first_value(change.bytes()) {
+            let value = document.value();
+            assert_eq!(value, Ok(first), "it reads as its document does");
+        }
         document.save().expect("what fits saves and loads");
     }
     offer(empty, &change);
