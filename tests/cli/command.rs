@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -194,6 +195,21 @@ impl Running {
             sent.expect("there is a kill command").success(),
             "{name} to {id}"
         );
+    }
+
+    /// Sends it a signal until it ends, for a minute; the exit code. Where tests run in the background
+    /// an interrupt is ignored as long as nobody waits for it.
+    pub(crate) fn stop(&mut self, name: &str) -> i32 {
+        for _ in 0..60 {
+            self.signal(name);
+            for _ in 0..50 {
+                if let Some(status) = self.child.try_wait().expect("its own child") {
+                    return status.code().unwrap_or(-1);
+                }
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        }
+        panic!("{name} does not stop it");
     }
 
     /// Ends it as `kill -9` does: without a chance to do anything.

@@ -207,9 +207,8 @@ impl Watcher {
 
     /// Asks it to stop, as Ctrl-C does.
     pub(crate) fn interrupt(mut self) {
-        self.process.signal("INT");
         // The signal ends it by itself if it came before anybody waited for it.
-        let code = self.process.end();
+        let code = self.process.stop("INT");
         assert!(
             [0, -1].contains(&code),
             "an interrupted watch ended with {code}"
