@@ -68,7 +68,8 @@ impl Graph {
     }
 
     /// What precedes a change with these parents, given the record's heads. None where it may not
-    /// follow all folded changes: that takes the whole graph.
+    /// follow all folded changes: that takes the whole graph. It follows them if it follows those of
+    /// them that no other one follows.
     pub(super) fn ancestors(
         &self,
         heads: impl Iterator<Item = u32>,
@@ -83,10 +84,16 @@ impl Graph {
         while others > 0
             && let Some((position, is_ancestor)) = frontier.pop_last()
         {
-            if !is_ancestor {
-                if position < self.stem.folded {
+            if position < self.stem.folded {
+                // All after the stem were looked at before: what is left is folded.
+                frontier.insert(position, is_ancestor);
+                let is_followed = |it: u32| frontier.get(&it) == Some(&true);
+                if !self.stem.ends().all(is_followed) {
                     return None;
                 }
+                break;
+            }
+            if !is_ancestor {
                 others -= 1;
                 outside.insert(position);
             }

@@ -130,3 +130,25 @@ fn a_graph_that_was_made_before_more_was_folded_is_not_taken() {
     assert!(!is_unfolded(&replica, &key));
     assert!(must_unfold(&replica, &key, &changes[..1]));
 }
+
+#[test]
+fn beside_a_branch_off_folded_changes_people_go_on_without_the_whole_graph() {
+    let (store, mut replica) = replica();
+    let key = key("note");
+    let (mut writer, changes) = written(&mut replica, &key, 12);
+    fold_all(&mut replica, &key);
+    let mut other = Writer::stranger(8, &key);
+    other.0.apply(&changes[..4]).unwrap();
+    take_in(&mut replica, &key, &[other.set("count", -1)]);
+    let mut replica = reopen(&store);
+    // One does not see the branch, and follows all that is folded; the branch does not.
+    let next = [writer.set("count", 20)];
+    assert!(!must_unfold(&replica, &key, &next));
+    let fates = take_in(&mut replica, &key, &next);
+    assert!(matches!(fates[..], [Admission::Applied(_)]), "{fates:?}");
+    let branch = [other.set("count", -2)];
+    assert!(must_unfold(&replica, &key, &branch));
+    let fates = take_in(&mut replica, &key, &branch);
+    assert!(matches!(fates[..], [Admission::Applied(_)]), "{fates:?}");
+    assert_eq!(complaints(&replica, &key), [""; 0]);
+}
