@@ -122,13 +122,7 @@ impl Document {
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), DocumentFault> {
         self.check_usable()?;
         self.check_parents(changes)?;
-        let applied = self
-            .take_in(changes.iter().map(|it| it.bytes().as_ref()))
-            .and_then(|()| self.check_applied(changes.iter().map(Change::hash)));
-        if applied.is_err() {
-            self.spoil();
-        }
-        applied
+        self.apply_all(changes.iter().map(|it| (it.hash(), it.bytes())))
     }
 
     /// Takes in changes that were verified before they were stored, parents first, given their hashes.
@@ -137,9 +131,16 @@ impl Document {
     /// When Automerge refuses or panics, as with [`Document::apply`].
     pub fn apply_stored(&mut self, changes: &[(ChangeHash, Bytes)]) -> Result<(), DocumentFault> {
         self.check_usable()?;
+        self.apply_all(changes.iter().map(|it| (it.0, &it.1)))
+    }
+
+    fn apply_all<'a>(
+        &mut self,
+        changes: impl Iterator<Item = (ChangeHash, &'a Bytes)> + Clone,
+    ) -> Result<(), DocumentFault> {
         let applied = self
-            .take_in(changes.iter().map(|it| it.1.as_ref()))
-            .and_then(|()| self.check_applied(changes.iter().map(|it| it.0)));
+            .take_in(changes.clone().map(|it| it.1.as_ref()))
+            .and_then(|()| self.check_applied(changes.map(|it| it.0)));
         if applied.is_err() {
             self.spoil();
         }

@@ -1,5 +1,5 @@
-//! Frames and imports that wait until a worker has made the whole graph of a record again: where their changes
-//! belong cannot be told without it, and the engine's turn is too short for making it.
+//! Frames and imports that wait until a worker has made the whole graph of a record again: where their
+//! changes belong cannot be told without it, and the engine's turn is too short for making it.
 
 use std::collections::VecDeque;
 
@@ -17,8 +17,9 @@ use crate::wire::ErrorCode;
 /// A checked frame, or what is wrong with it.
 pub(super) type Frame = Result<Inbound, (ErrorCode, String)>;
 
-/// What came on a link from the frame on that waits for a record's graph. What a link may hold here its
-/// session bounds, which gives no credit meanwhile.
+/// What came on a link from the frame on that waits for a record's graph. An honest peer stops when its
+/// credit is used up; what others send is bounded by the shell, which keeps the room of these frames
+/// taken ([`Engine::is_parked`]).
 #[derive(Debug)]
 pub(super) struct Parked {
     key: RecordKey,

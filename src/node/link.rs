@@ -309,9 +309,11 @@ fn thousands(changes: u64) -> u32 {
     u32::try_from(thousands.min(UNFOLDING)).unwrap_or(u32::MAX)
 }
 
-/// What a frame of so many bytes takes of the room for all of them.
+/// What a frame of so many bytes takes of the room for all of them. The smallest takes some, too: the
+/// engine may hold many of them back.
 fn kilobytes(bytes: usize) -> u32 {
-    u32::try_from(bytes.min(limits::INBOUND_BYTES_MAX) / 1024).unwrap_or(u32::MAX)
+    let most = limits::INBOUND_BYTES_MAX / 1024;
+    u32::try_from(bytes.div_ceil(1024).clamp(1, most)).unwrap_or(u32::MAX)
 }
 
 /// What a transport's error says of the other side, if it broke a rule.
@@ -397,6 +399,14 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+
+    #[test]
+    fn every_frame_takes_some_of_the_room_and_none_more_than_there_is() {
+        let room = u32::try_from(limits::INBOUND_BYTES_MAX / 1024).unwrap();
+        for (bytes, taken) in [(0, 1), (20, 1), (1025, 2), (usize::MAX, room)] {
+            assert_eq!(kilobytes(bytes), taken, "{bytes} bytes");
+        }
+    }
 
     #[tokio::test]
     async fn who_is_never_trusted_is_not_asked_again() {

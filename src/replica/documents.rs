@@ -11,7 +11,7 @@ use super::read::{Rows, damaged};
 use super::rows::{Header, SnapshotRow};
 use crate::doc::{self, Change, Document, Value};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{ActorId, Heads, Lsn, RecordKey};
+use crate::id::{ActorId, ChangeHash, Heads, Lsn, RecordKey};
 use crate::store::Table;
 
 /// A document, and how much of what the store has of its record is in it.
@@ -225,7 +225,13 @@ pub fn first_view(rows: &Rows<'_>, key: &RecordKey) -> Result<Option<Projection>
         return Ok(None);
     };
     let bytes = read(rows, key, &[header.lsn])?;
-    let value = bytes.first().and_then(|it| doc::first_value(it));
+    // Where something else is in its place the document says so.
+    let is_head = |it: &ChangeHash| header.heads.iter().any(|head| head.hash == *it);
+    let own = |it: &&Bytes| Change::hash_of(it).is_ok_and(|hash| is_head(&hash));
+    let value = bytes
+        .first()
+        .filter(own)
+        .and_then(|it| doc::first_value(it));
     Ok(value.map(|value| Projection {
         key: key.clone(),
         heads: header.shown(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::slice;
 
+use super::super::documents::first_view;
 use super::super::fold::fold;
 use super::super::{Folding, Rows, Which};
 use super::unfold::is_unfolded;
@@ -385,6 +386,26 @@ fn while_people_write_only_what_all_heads_build_on_is_folded() {
     assert!(fates.iter().all(|it| matches!(it, Admission::Applied(_))));
     assert!(!is_unfolded(&replica, &key));
     assert_eq!(complaints(&replica, &key), [""; 0]);
+}
+
+#[test]
+fn a_first_view_is_not_read_from_another_change() {
+    let (_, mut replica) = replica();
+    let keys = [key("one"), key("other")];
+    for key in &keys {
+        written(&mut replica, key, 1);
+    }
+    let view = |replica: &Replica| {
+        let snapshot = replica.store().snapshot().unwrap();
+        first_view(&Rows::new(snapshot.as_ref()), &keys[0]).unwrap()
+    };
+    assert!(view(&replica).is_some());
+    let space = replica.catalog.number(keys[0].space, None).unwrap();
+    let other = replica.rows().log_row(space, Lsn(2)).unwrap().unwrap();
+    let place = super::super::keys::log(space, Lsn(1));
+    replica.batch.put(Table::Log, place, other.encode());
+    replica.commit(Durability::Immediate).unwrap();
+    assert!(view(&replica).is_none());
 }
 
 #[test]
