@@ -372,6 +372,10 @@ pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// Time after which a write under relaxed durability is synced, and with it may be sent.
 pub const SYNC_AFTER: Duration = Duration::from_millis(20);
 
+/// Bytes of views and cursors that are committed without waiting for the disk, before a commit of them
+/// waits: a view of 300 bytes makes a page of 4 KiB and more to be written.
+pub const DERIVED_BYTES_MAX: usize = 1024 * 1024;
+
 /// First delay before redialling; doubles up to [`BACKOFF_MAX`], drawn with full jitter.
 pub const BACKOFF_BASE: Duration = Duration::from_millis(250);
 

@@ -52,6 +52,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::ledger::{self, Cursor, Peer};
+use crate::limits;
 use crate::store::{self, Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
 use catalog::Catalog;
 use fit::{OperationsCache, PackedCache};
@@ -91,7 +92,7 @@ pub struct Commit {
     /// A record has so many loose changes now that it is to be folded.
     pub due: bool,
     /// There was nothing in it but what can be made again from the rest: views, and what is known
-    /// of peers. It did not wait for the disk.
+    /// of peers. It did not wait for the disk, as long as there is not too much of that.
     pub derived: bool,
 }
 
@@ -119,6 +120,8 @@ pub struct Replica {
     packed: PackedCache,
     quarantine: QuarantineSize,
     pending: Commit,
+    /// Bytes of commits since the last one that waited for the disk.
+    derived_bytes: usize,
     failed: bool,
 }
 
@@ -152,6 +155,7 @@ impl Replica {
             packed: PackedCache::default(),
             quarantine,
             pending: Commit::default(),
+            derived_bytes: 0,
             failed: false,
         };
         if is_new {
@@ -217,7 +221,8 @@ impl Replica {
 
     /// Commits everything since the last commit in one transaction. Where all of it is derived
     /// ([`Commit::derived`]) `durability` does not matter: it is visible, and on disk with the next
-    /// commit that is not.
+    /// commit that is not. Of such commits no more than [`limits::DERIVED_BYTES_MAX`] follow each
+    /// other: the next edit would have to wait until all of it is on disk.
     ///
     /// # Errors
     /// When the store could not write. Nothing of the batch is visible then, and the replica
@@ -231,10 +236,13 @@ impl Replica {
             self.forget();
             return Err(error.context("could not sum up what was written"));
         }
-        pending.derived = batch.tables().all(|(table, _)| is_derived(table));
+        self.derived_bytes += batch.bytes();
+        pending.derived = self.derived_bytes <= limits::DERIVED_BYTES_MAX
+            && batch.tables().all(|(table, _)| is_derived(table));
         let durability = if pending.derived {
             Durability::Relaxed
         } else {
+            self.derived_bytes = 0;
             durability
         };
         if let Err(error) = self.store.commit(&batch, durability) {

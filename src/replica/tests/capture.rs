@@ -3,6 +3,7 @@
 use super::*;
 use crate::error::ErrorKind;
 use crate::id::Lsn;
+use crate::limits;
 use crate::reconcile::{Inventory as _, Span};
 use crate::replica::Projection;
 use crate::store::CommitFault;
@@ -155,6 +156,32 @@ fn what_can_be_made_again_does_not_wait_for_the_disk() {
     let rows = Rows::new(snapshot.as_ref());
     let slot = rows.slot(&key).unwrap().unwrap();
     assert_eq!(rows.view(slot).unwrap().unwrap().changes, 1);
+}
+
+#[test]
+fn views_do_not_pile_up_before_the_disk_without_end() {
+    let (_, mut replica) = replica();
+    let keys = ["notes", "tasks", "boards"].map(key);
+    let mut writers = keys.clone().map(|it| Writer::new(replica.id(), &it));
+    let mut waited = Vec::new();
+    for edit in 1..5 {
+        for (key, writer) in keys.iter().zip(&mut writers) {
+            let change = write(key, writer.set("n", edit));
+            replica.capture(&[change], CAUSE).unwrap();
+        }
+        assert!(!replica.commit(Durability::Immediate).unwrap().derived);
+        for (key, writer) in keys.iter().zip(&mut writers) {
+            let view = Projection {
+                key: key.clone(),
+                heads: writer.0.heads(),
+                changes: u32::try_from(edit).unwrap(),
+                value: Ok(vec![0; limits::DERIVED_BYTES_MAX / 3 * 2]),
+            };
+            replica.project(view, WallTime::default()).unwrap();
+            waited.push(!replica.commit(Durability::Immediate).unwrap().derived);
+        }
+    }
+    assert_eq!(waited, [[false, true, false]; 4].concat());
 }
 
 #[test]
