@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod codec;
+pub mod conflict;
 pub mod doc;
 pub mod engine;
 pub mod entropy;

@@ -372,6 +372,16 @@ pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// Time after which a write under relaxed durability is synced, and with it may be sent.
 pub const SYNC_AFTER: Duration = Duration::from_millis(20);
 
+/// How far a clock may be behind what it has seen written, and its writer still goes on from there:
+/// a clock that is further ahead pulls nobody along.
+pub const CLOCK_TRUST: Duration = Duration::from_mins(5);
+
+/// Conflicts of one record that are listed.
+pub const CONFLICTS_LISTED_MAX: usize = 1_024;
+
+/// Length of a custom policy's name, in bytes.
+pub const POLICY_NAME_BYTES_MAX: usize = 64;
+
 /// Bytes of views and cursors that are committed without waiting for the disk, before a commit of them
 /// waits: a view of 300 bytes makes a page of 4 KiB and more to be written.
 pub const DERIVED_BYTES_MAX: usize = 1024 * 1024;

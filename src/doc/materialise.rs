@@ -26,7 +26,17 @@ pub(super) fn value<D: ReadDoc>(
     found: &automerge::Value<'_>,
     obj: &ObjId,
 ) -> Result<Value, DocumentFault> {
-    let reader = Reader { doc, heads: None };
+    value_at(doc, found, obj, None)
+}
+
+/// The same at some heads of the past, if there are any.
+pub(super) fn value_at<D: ReadDoc>(
+    doc: &D,
+    found: &automerge::Value<'_>,
+    obj: &ObjId,
+    heads: Option<&[ChangeHash]>,
+) -> Result<Value, DocumentFault> {
+    let reader = Reader { doc, heads };
     match found {
         automerge::Value::Object(kind) => reader.object(obj, *kind, limits::VALUE_DEPTH_MAX),
         automerge::Value::Scalar(scalar) => Ok(owned_scalar(scalar)),

@@ -7,6 +7,7 @@
 
 mod bounded;
 pub mod change;
+pub mod conflicts;
 pub mod document;
 pub mod edit;
 pub mod fault;
@@ -25,6 +26,7 @@ pub mod value;
 mod write;
 
 pub use change::{Change, ChangeFault};
+pub use conflicts::{Candidate, Conflict, HybridTime};
 pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};
 pub use fault::DocumentFault;
@@ -35,7 +37,10 @@ pub use inspect::{
 };
 pub use outline::{Outline, outline};
 pub use scope::{Replicating, replicating};
+pub use value::order::Number;
 pub use value::{Patch, PathStep, Value};
+
+pub(crate) use guard::guarded;
 
 /// Autosurgeon's traits name objects of a document by this.
 pub(crate) use automerge::ObjId;

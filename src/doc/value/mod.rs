@@ -3,6 +3,7 @@
 mod bytes;
 pub mod diff;
 pub mod json;
+pub mod order;
 pub mod read;
 
 use std::collections::BTreeMap;
@@ -143,6 +144,19 @@ impl Value {
             _ => return None,
         };
         inner.get(rest)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, path: &[PathStep]) -> Option<&mut Self> {
+        let Some((step, rest)) = path.split_first() else {
+            return Some(self);
+        };
+        let inner = match (step, self) {
+            (PathStep::Key(key), Self::Map(map)) => map.get_mut(key)?,
+            (PathStep::Index(index), Self::List(list)) => list.get_mut(*index)?,
+            _ => return None,
+        };
+        inner.get_mut(rest)
     }
 }
 
