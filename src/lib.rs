@@ -5,6 +5,7 @@
 pub mod access;
 pub mod codec;
 pub mod conflict;
+pub mod contract;
 pub mod doc;
 pub mod engine;
 pub mod entropy;
