@@ -1,8 +1,11 @@
 //! Kinds of fields.
 
 use std::fmt;
+use std::str::FromStr;
 
+use super::place;
 use crate::doc::Value;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,5 +123,21 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|it| it.name() == text);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            let message = format!(
+                "there is no kind '{}'; there are {names}",
+                place::shorten(text)
+            );
+            Error::new(ErrorKind::InvalidInput, message)
+        })
     }
 }

@@ -40,6 +40,7 @@ pub mod kind;
 pub mod marks;
 mod pattern;
 mod place;
+mod read;
 pub mod rule;
 mod sound;
 pub mod span;

@@ -74,7 +74,10 @@ impl FromStr for Comparison {
         let found = Self::ALL.iter().find(|(_, name)| *name == text);
         found.map(|(it, _)| *it).ok_or_else(|| {
             let names = Self::ALL.map(|(_, name)| name).join(", ");
-            let message = format!("there is no comparison '{text}'; there are {names}");
+            let message = format!(
+                "there is no comparison '{}'; there are {names}",
+                place::shorten(text)
+            );
             Error::new(ErrorKind::InvalidInput, message)
         })
     }

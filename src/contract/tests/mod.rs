@@ -1,7 +1,9 @@
 //! Contracts: what is refused, what is a breach.
 
+mod any;
 mod building;
 mod checking;
+mod reading;
 
 use serde_json::Value as Json;
 
