@@ -17,6 +17,11 @@ pub enum ErrorKind {
     AlreadyExists,
     /// The record does not have the shape of the struct it is read as.
     WrongType,
+    /// The record breaks its contract, or would. The message names field and rule.
+    Breach,
+    /// The space has a newer contract, and does not let programs of this version do that. Upgrade this
+    /// program.
+    ContractTooNew,
     /// Another edit of the same record came first. Run the edit again.
     Conflict,
     /// The record's document cannot be loaded; it is in quarantine, its changes are kept.
@@ -58,6 +63,8 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::AlreadyExists => "already_exists",
             Self::WrongType => "wrong_type",
+            Self::Breach => "breach",
+            Self::ContractTooNew => "contract_too_new",
             Self::Conflict => "conflict",
             Self::Poisoned => "poisoned",
             Self::StoreLocked => "store_locked",

@@ -376,6 +376,9 @@ pub const SYNC_AFTER: Duration = Duration::from_millis(20);
 /// a clock that is further ahead pulls nobody along.
 pub const CLOCK_TRUST: Duration = Duration::from_mins(5);
 
+/// Contracts that a node keeps in memory, of all its spaces; those beyond are not looked at.
+pub const CONTRACTS_MAX: usize = 1_024;
+
 /// Conflicts of one record that are listed.
 pub const CONFLICTS_LISTED_MAX: usize = 1_024;
 

@@ -51,7 +51,10 @@ pub enum Policy {
     /// Lists: all elements that are in any of them, once each, in the order of [`Value::order`]. Maps,
     /// and so sets: all entries, for each key the later writer's. Anything else is an element.
     Union,
-    /// The sum of numbers and counters, as far as 64 bits go; what is no number does not count.
+    /// The sum of numbers and counters, as far as 64 bits go; what is no number does not count. For
+    /// what devices count before they know of each other. An edit of the sum takes the place of what
+    /// stood there; two at the same time are added up again. Once there is one counter, increments
+    /// add up by themselves.
     Sum,
     /// As [`Policy::LastWriter`]. Characters of one text merge by themselves; this is for two texts
     /// that were begun at the same time.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{CustomPolicy, Outcome, Policy, builtin};
-use crate::doc::{Candidate, Document, DocumentFault, PathStep, Value, guarded};
+use crate::doc::{Candidate, Document, DocumentFault, Lens, NO_LENS, PathStep, Value, guarded};
 use crate::id::Heads;
 
 /// Which policy goes for which field of a collection's records, and the application's own ones.
@@ -50,15 +50,21 @@ impl Policies {
         self.custom.insert(policy, custom)
     }
 
+    /// The custom policies that fields have.
+    pub fn custom(&self) -> impl Iterator<Item = &Policy> {
+        let all = self.fields.values();
+        all.filter(|it| matches!(it, Policy::Custom { .. }))
+    }
+
     /// The policy of a field.
     pub fn of(&self, path: &[PathStep]) -> &Policy {
         self.fields.get(path).unwrap_or(&Policy::Automerge)
     }
 
-    /// Names these policies: equal for equal ones, on every replica. 0 if there are none.
-    pub fn tag(&self) -> u64 {
+    /// Names these policies: equal for equal ones, on every replica.
+    fn name(&self) -> u64 {
         if self.fields.is_empty() {
-            return 0;
+            return NO_LENS;
         }
         let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 conflict policies");
         for (path, policy) in &self.fields {
@@ -68,7 +74,7 @@ impl Policies {
         }
         let mut bytes = [0; 8];
         hasher.finalize_xof().fill(&mut bytes);
-        u64::from_be_bytes(bytes).max(1)
+        u64::from_be_bytes(bytes).max(NO_LENS + 1)
     }
 
     /// The outcome for these candidates, in any order.
@@ -87,31 +93,6 @@ impl Policies {
             return Err(format!("this program does not define {policy}"));
         };
         guarded(|| custom.resolve(&candidates)).map_err(|it| format!("{policy} panicked: {it}"))
-    }
-
-    /// Shows `value`, which is what Automerge shows of `document` at `heads`, by these policies. Where
-    /// one gives no outcome Automerge's choice stays.
-    ///
-    /// # Errors
-    /// When Automerge fails.
-    pub fn apply(
-        &self,
-        document: &Document,
-        heads: Option<&Heads>,
-        value: &mut Value,
-    ) -> Result<(), DocumentFault> {
-        for (path, policy) in &self.fields {
-            let candidates = document.candidates(path, heads)?;
-            if candidates.is_empty() {
-                continue;
-            }
-            if let (Ok(outcome), Some(place)) =
-                (self.decide(policy, &candidates), value.get_mut(path))
-            {
-                *place = outcome.value;
-            }
-        }
-        Ok(())
     }
 
     /// How a field of `document` came to be shown as it is.
@@ -142,6 +123,28 @@ impl Policies {
             outcome,
             reason,
         }))
+    }
+}
+
+impl Lens for Policies {
+    /// Where a policy gives no outcome Automerge's choice stays.
+    fn contested(
+        &self,
+        document: &Document,
+        heads: Option<&Heads>,
+    ) -> Result<Vec<(Vec<PathStep>, Value)>, DocumentFault> {
+        let mut contested = Vec::new();
+        for (path, policy) in &self.fields {
+            let candidates = document.candidates(path, heads)?;
+            if let Ok(outcome) = self.decide(policy, &candidates) {
+                contested.push((path.clone(), outcome.value));
+            }
+        }
+        Ok(contested)
+    }
+
+    fn tag(&self) -> u64 {
+        self.name()
     }
 }
 

@@ -96,7 +96,7 @@ impl Document {
         self.guarded("read the conflicts", walk)
     }
 
-    fn guarded<T>(
+    pub(super) fn guarded<T>(
         &self,
         doing: &'static str,
         work: impl FnOnce() -> Result<T, DocumentFault>,
@@ -240,7 +240,7 @@ fn child(found: &automerge::ValueRef<'_>, id: impl FnOnce() -> ObjId) -> Option<
     }
 }
 
-fn hashes(heads: &Heads) -> Vec<automerge::ChangeHash> {
+pub(super) fn hashes(heads: &Heads) -> Vec<automerge::ChangeHash> {
     let heads = heads.as_slice().iter();
     heads
         .map(|it| automerge::ChangeHash(*it.as_bytes()))

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use automerge::transaction::CommitOptions;
 use automerge::{Automerge, LoadOptions, OnPartialLoad, ROOT, ReadDoc as _, TextEncoding};
@@ -13,7 +14,7 @@ use super::edit::{DELETED_KEY, Edit};
 use super::fault::DocumentFault;
 use super::guard::guarded;
 use super::inspect::is_snapshot;
-use super::materialise;
+use super::lens::Lens;
 use super::saved;
 use super::value::Value;
 use crate::error::{Error, ErrorKind};
@@ -52,6 +53,8 @@ pub struct Document {
     bytes: u64,
     /// An edit or a merge failed half way; what was here is gone.
     spoiled: bool,
+    /// How conflicts are seen; as Automerge does without one.
+    pub(super) lens: Option<Arc<dyn Lens>>,
 }
 
 impl Document {
@@ -62,7 +65,13 @@ impl Document {
             inner,
             bytes: 0,
             spoiled: false,
+            lens: None,
         }
+    }
+
+    /// Sees the document through `lens` from now on: what is read, and what is edited.
+    pub fn look_through(&mut self, lens: Option<Arc<dyn Lens>>) {
+        self.lens = lens;
     }
 
     /// Loads a document that `actor` will write to from chunks of our own store, in causal order.
@@ -89,6 +98,7 @@ impl Document {
             inner: load_saved(saved)?.with_actor(actor.as_bytes().into()),
             bytes: wide(saved.len()),
             spoiled: false,
+            lens: None,
         })
     }
 
@@ -261,7 +271,7 @@ impl Document {
     /// When Automerge fails, or maps and lists are nested deeper than
     /// [`limits::VALUE_DEPTH_MAX`].
     pub fn value(&self) -> Result<Value, DocumentFault> {
-        self.value_or_at(None)
+        self.shown(None).map(|it| it.value)
     }
 
     /// The same as it was at `heads`, which are in the document.
@@ -269,19 +279,7 @@ impl Document {
     /// # Errors
     /// As [`Document::value`].
     pub fn value_at(&self, heads: &Heads) -> Result<Value, DocumentFault> {
-        let heads: Vec<_> = heads
-            .as_slice()
-            .iter()
-            .map(|it| automerge::ChangeHash(*it.as_bytes()))
-            .collect();
-        self.value_or_at(Some(&heads))
-    }
-
-    fn value_or_at(&self, heads: Option<&[automerge::ChangeHash]>) -> Result<Value, DocumentFault> {
-        self.check_usable()?;
-        let doing = "read the document";
-        guarded(|| materialise::map(&self.inner, &ROOT, heads))
-            .map_err(|reason| DocumentFault::Panicked { doing, reason })?
+        self.shown(Some(heads)).map(|it| it.value)
     }
 
     /// Whether [`DELETED_KEY`] is set, without reading the rest.
@@ -329,8 +327,21 @@ impl Document {
         meta: EditMeta,
         work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
     ) -> Result<(R, Option<Change>), E> {
+        match self.seen().map_err(Error::from)? {
+            Some(seen) => self.edit_shown(&seen, meta, work),
+            None => self.edit_seen(meta, work),
+        }
+    }
+
+    /// Edits what Automerge shows.
+    pub(super) fn edit_seen<R, E: From<Error>>(
+        &mut self,
+        meta: EditMeta,
+        work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
+    ) -> Result<(R, Option<Change>), E> {
         self.check_usable().map_err(Error::from)?;
         check_message(&meta)?;
+        let seconds = self.next_second(meta.time);
         let mut edit = Edit::new(self.inner.transaction());
         let result = guarded(|| work(&mut edit));
         let transaction = edit.into_transaction();
@@ -348,7 +359,7 @@ impl Document {
                 return Err(panicked(reason).into());
             }
         };
-        let mut options = CommitOptions::default().with_time(meta.time.as_unix_seconds());
+        let mut options = CommitOptions::default().with_time(seconds);
         options.message = meta.message;
         let committed = guarded(|| transaction.commit_with(options).0).map_err(panicked);
         match committed.and_then(|hash| self.last_change(hash.is_some())) {
@@ -358,6 +369,19 @@ impl Document {
                 Err(error.into())
             }
         }
+    }
+
+    /// The time of a change that is made now: not before what it follows, unless that is so far ahead
+    /// that its clock can't be right.
+    fn next_second(&self, now: WallTime) -> i64 {
+        let now = now.as_unix_seconds();
+        let trusted = now.saturating_add_unsigned(limits::CLOCK_TRUST.as_secs());
+        let heads = self.inner.get_heads();
+        let metas = heads
+            .iter()
+            .map(|it| self.inner.get_change_meta_by_hash(it));
+        let seen = metas.flatten().map(|it| it.timestamp);
+        seen.filter(|it| *it <= trusted).fold(now, i64::max)
     }
 
     /// The change that was just committed, verified like one from elsewhere.

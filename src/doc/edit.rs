@@ -123,6 +123,24 @@ impl<'d> Edit<'d> {
         }
     }
 
+    /// Writes `value` at `path` over what is there, also if that is equal.
+    pub(super) fn replace(&mut self, path: &[PathStep], value: &Value) -> Result<(), Error> {
+        not_reserved(path.first())?;
+        let Some((last, parents)) = path.split_last() else {
+            return Err(nowhere(path));
+        };
+        let (_, obj) = self.object(parents)?;
+        self.writer.path = path.to_vec();
+        let written = self.writer.create(&obj, prop(last), value);
+        self.writer.path.clear();
+        written
+    }
+
+    /// Makes everything equal to `map`, reserved keys too.
+    pub(super) fn become_map(&mut self, map: &BTreeMap<String, Value>) -> Result<(), Error> {
+        self.writer.put_map(&ROOT, map)
+    }
+
     /// Makes the fields of `value` what they are, and leaves alone fields that its type does not
     /// have.
     ///

@@ -71,7 +71,7 @@ impl<'a> Content<'a> {
                 content.link(at, op, index)?;
             }
         }
-        // Of several that nothing has replaced the last one is shown.
+        // Which of several is shown that nothing has replaced, a document tells.
         for (at, op) in ops
             .iter()
             .enumerate()
@@ -130,13 +130,19 @@ impl<'a> Content<'a> {
                     ObjectId::Root => None,
                     ObjectId::Id(id) => Some(index(id)?),
                 };
-                self.entries.insert((object, key.as_str()), at);
+                let other = self.entries.insert((object, key.as_str()), at);
+                other.is_none().then_some(())
             }
-            Key::Seq(_) if op.insert => *self.shown.get_mut(at)? = Some(at),
-            Key::Seq(ElementId::Id(element)) => *self.shown.get_mut(index(element)?)? = Some(at),
-            Key::Seq(ElementId::Head) => return None,
+            Key::Seq(ElementId::Id(element)) if !op.insert => {
+                let other = self.shown.get_mut(index(element)?)?.replace(at);
+                other.is_none().then_some(())
+            }
+            Key::Seq(_) if op.insert => {
+                *self.shown.get_mut(at)? = Some(at);
+                Some(())
+            }
+            Key::Seq(_) => None,
         }
-        Some(())
     }
 
     fn object(&self, object: Option<Index>, kind: ObjType, depth: usize) -> Option<Value> {

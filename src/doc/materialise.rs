@@ -2,6 +2,7 @@
 //!
 //! Automerge's own way recurses as deep as the document does, and a peer decides how deep that is.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use automerge::{ChangeHash, ObjId, ObjType, ReadDoc, ScalarValueRef, ValueRef};
@@ -10,14 +11,16 @@ use super::fault::DocumentFault;
 use super::value::Value;
 use crate::limits;
 
-/// The map `obj`, with everything in it, as it was at `heads` if there are any.
+/// The map `obj`, with everything in it, as it was at `heads` if there are any; and whether several
+/// values stand at any place of it.
 pub(super) fn map<D: ReadDoc>(
     doc: &D,
     obj: &ObjId,
     heads: Option<&[ChangeHash]>,
-) -> Result<Value, DocumentFault> {
-    let reader = Reader { doc, heads };
-    reader.object(obj, ObjType::Map, limits::VALUE_DEPTH_MAX)
+) -> Result<(Value, bool), DocumentFault> {
+    let reader = Reader::new(doc, heads);
+    let value = reader.object(obj, ObjType::Map, limits::VALUE_DEPTH_MAX)?;
+    Ok((value, reader.is_contested.get()))
 }
 
 /// The value at one place of a document, given what Automerge says is there.
@@ -36,7 +39,7 @@ pub(super) fn value_at<D: ReadDoc>(
     obj: &ObjId,
     heads: Option<&[ChangeHash]>,
 ) -> Result<Value, DocumentFault> {
-    let reader = Reader { doc, heads };
+    let reader = Reader::new(doc, heads);
     match found {
         automerge::Value::Object(kind) => reader.object(obj, *kind, limits::VALUE_DEPTH_MAX),
         automerge::Value::Scalar(scalar) => Ok(owned_scalar(scalar)),
@@ -47,9 +50,25 @@ pub(super) fn value_at<D: ReadDoc>(
 struct Reader<'a, D> {
     doc: &'a D,
     heads: Option<&'a [ChangeHash]>,
+    /// Several values stand at a place that was read.
+    is_contested: Cell<bool>,
 }
 
-impl<D: ReadDoc> Reader<'_, D> {
+impl<'a, D: ReadDoc> Reader<'a, D> {
+    const fn new(doc: &'a D, heads: Option<&'a [ChangeHash]>) -> Self {
+        Self {
+            doc,
+            heads,
+            is_contested: Cell::new(false),
+        }
+    }
+
+    fn note(&self, is_contested: bool) {
+        if is_contested {
+            self.is_contested.set(true);
+        }
+    }
+
     fn object(&self, obj: &ObjId, kind: ObjType, depth: usize) -> Result<Value, DocumentFault> {
         let max = limits::VALUE_DEPTH_MAX;
         let depth = || depth.checked_sub(1).ok_or(DocumentFault::TooDeep { max });
@@ -61,7 +80,10 @@ impl<D: ReadDoc> Reader<'_, D> {
                     Some(heads) => self.doc.list_range_at(obj, .., heads),
                     None => self.doc.list_range(obj, ..),
                 };
-                let values = items.map(|item| self.item(&item.value, || item.id(), depth));
+                let values = items.map(|item| {
+                    self.note(item.conflict);
+                    self.item(&item.value, || item.id(), depth)
+                });
                 Ok(Value::List(values.collect::<Result<_, _>>()?))
             }
             ObjType::Map | ObjType::Table => {
@@ -72,6 +94,7 @@ impl<D: ReadDoc> Reader<'_, D> {
                 };
                 let mut map = BTreeMap::new();
                 for item in items {
+                    self.note(item.conflict);
                     let value = self.item(&item.value, || item.id(), depth)?;
                     map.insert(item.key.into_owned(), value);
                 }

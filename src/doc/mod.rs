@@ -17,6 +17,7 @@ pub mod forge;
 mod guard;
 pub mod inspect;
 mod lcs;
+pub mod lens;
 mod materialise;
 mod outline;
 mod reconcile;
@@ -35,6 +36,7 @@ pub use inspect::{
     Received, Refused, check_snapshot, inspect, inspect_snapshot, is_snapshot, received_bytes,
     refuse, snapshot_changes,
 };
+pub use lens::{Lens, NO_LENS, Shown};
 pub use outline::{Outline, outline};
 pub use scope::{Replicating, replicating};
 pub use value::order::Number;

@@ -11,11 +11,14 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::documents::Documents;
+use super::rulings::Rulings;
 use super::shared::{Counters, Shared};
 use super::tasks::{Tasks, run_apart};
 use super::watch::Watchers;
 use super::{Handle, Node, driver, link};
 use crate::access::{Admission, Identity, Policy, Spaces};
+use crate::conflict::{CustomPolicy, Policy as ConflictPolicy};
+use crate::contract::CustomRule;
 use crate::engine::{Config, Engine};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
@@ -46,6 +49,7 @@ pub struct Builder {
     dialling: DialSettings,
     horizon: Duration,
     connectors: Vec<Arc<dyn Connector>>,
+    rulings: Rulings,
 }
 
 #[derive(Debug)]
@@ -81,6 +85,7 @@ impl Builder {
             dialling: DialSettings::default(),
             horizon: limits::HORIZON,
             connectors: Vec::new(),
+            rulings: Rulings::default(),
         }
     }
 
@@ -171,6 +176,36 @@ impl Builder {
         self
     }
 
+    /// Says what a rule means that contracts name: one of the program's own.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no name, or the version is 0.
+    pub fn rule(
+        mut self,
+        name: &str,
+        version: u32,
+        rule: impl CustomRule + 'static,
+    ) -> Result<Self> {
+        self.rulings.rules.define(name, version, rule)?;
+        Ok(self)
+    }
+
+    /// Says what a conflict policy does that contracts name: one of the program's own. See
+    /// [`crate::conflict::check_policy`].
+    ///
+    /// # Errors
+    /// As [`Builder::rule`].
+    pub fn policy(
+        mut self,
+        name: &str,
+        version: u32,
+        policy: impl CustomPolicy + 'static,
+    ) -> Result<Self> {
+        let name = ConflictPolicy::custom(name, version)?;
+        self.rulings.policies.insert(name, Arc::new(policy));
+        Ok(self)
+    }
+
     /// Opens the node. Costs the same whatever the store holds, see
     /// [`Store`](crate::store::Store).
     ///
@@ -223,6 +258,13 @@ impl Builder {
         #[cfg(feature = "websocket")]
         connectors.push(Arc::new(WebSocketConnector::default()));
         let store = self.place.open()?;
+        let rulings = Arc::new(self.rulings);
+        if !self.relays {
+            let snapshot = store.snapshot()?;
+            let spaces = config.spaces.iter().map(|it| it.0);
+            let mut spaces = spaces.collect::<Vec<_>>().into_iter();
+            spaces.try_for_each(|space| rulings.load(snapshot.as_ref(), space))?;
+        }
         let engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
         let (inbox, messages) = mpsc::channel(limits::ENGINE_INBOX_EVENTS);
         let shared = Arc::new(Shared {
@@ -235,7 +277,8 @@ impl Builder {
             inbox,
             inbound: Arc::new(Semaphore::new(limits::INBOUND_BYTES_MAX / 1024)),
             unfolding: Arc::new(Semaphore::new(link::UNFOLDING)),
-            documents: Documents::new(engine.store_id()),
+            documents: Documents::new(engine.store_id(), Arc::clone(&rulings)),
+            rulings,
             watchers: Watchers::default(),
             traffic: Counters::default(),
             writer: Mutex::default(),

@@ -87,14 +87,16 @@ impl<T: Record> Collection<T> {
     /// Reads a record; `None` if there is none or it is deleted.
     ///
     /// # Errors
-    /// `WrongType` if it does not have the shape of `T`, `Poisoned` if its document can't be
-    /// loaded, and those of the store.
+    /// `WrongType` if it does not have the shape of `T`, `Breach` if it breaks its contract,
+    /// `ContractTooNew` if this program may not read it, `Poisoned` if its document can't be loaded,
+    /// and those of the store.
     pub async fn get(&self, id: RecordId) -> Result<Option<T>> {
         let key = self.key(id);
         let Some(value) = self.shared().value(&key).await? else {
             return Ok(None);
         };
-        record::read(&value)
+        self.shared()
+            .read_as(&key, value)
             .map(Some)
             .map_err(|error| error.context(key))
     }
@@ -145,8 +147,9 @@ impl<T: Record> Collection<T> {
             records: Vec::new(),
             unreadable: Vec::new(),
         };
-        let sort = |listing: &mut Listing<T>, id, value: Result<_>| match value
-            .and_then(|it| record::read(&it))
+        let (shared, records) = (Arc::clone(self.shared()), self.records.clone());
+        let sort = move |listing: &mut Listing<T>, id, value: Result<_>| match value
+            .and_then(|it| shared.read_as(&records.key(id), it))
         {
             Ok(record) => listing.records.push((id, record)),
             Err(error) => listing.unreadable.push((id, error)),

@@ -1,10 +1,11 @@
 //! The documents that are being worked on, and those that were lately.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::rulings::Rulings;
 use super::shared::lock;
-use crate::doc::Value;
+use crate::doc::{Shown, Value};
 use crate::error::Result;
 use crate::id::{ActorId, RecordKey, StoreId};
 use crate::limits;
@@ -15,6 +16,8 @@ use crate::replica::documents::Loaded;
 #[derive(Debug)]
 pub(super) struct Documents {
     store: StoreId,
+    /// How conflicts in documents are seen.
+    rulings: Arc<Rulings>,
     cache: Mutex<Cache>,
     returned: Condvar,
 }
@@ -51,9 +54,10 @@ pub(super) struct CheckedOut<'a> {
 }
 
 impl Documents {
-    pub(super) fn new(store: StoreId) -> Self {
+    pub(super) fn new(store: StoreId, rulings: Arc<Rulings>) -> Self {
         Self {
             store,
+            rulings,
             cache: Mutex::default(),
             returned: Condvar::new(),
         }
@@ -164,11 +168,20 @@ impl CheckedOut<'_> {
             self.discard();
         }
         let key = self.key.clone();
-        self.loaded().refresh(rows, &key)
+        self.loaded().refresh(rows, &key)?;
+        // It may be another document now.
+        let lens = self.documents.rulings.lens(&self.key);
+        self.loaded().document.look_through(lens);
+        Ok(())
     }
 
     /// The record's value as the store has it, without local changes that may yet fail.
     pub(super) fn stored_value(&mut self, rows: &Rows<'_>) -> Result<Value> {
+        self.stored_view(rows).map(|it| it.value)
+    }
+
+    /// The same, and by what it is shown so.
+    pub(super) fn stored_view(&mut self, rows: &Rows<'_>) -> Result<Shown> {
         self.refresh(rows)?;
         self.loaded().stored_value()
     }

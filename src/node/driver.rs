@@ -261,7 +261,12 @@ impl Driver {
                         self.handle(Event::Unfolded(lost.into_inner(), None));
                     }
                 }
-                Effect::Shown(view) => self.shared.watchers.tell(&view, self.shared.store_id),
+                Effect::Shown(view) => {
+                    if let Some(otherwise) = self.shared.rulings.look_at(&view) {
+                        projector::again(&self.shared, otherwise);
+                    }
+                    self.shared.watchers.tell(&view, self.shared.store_id);
+                }
                 Effect::Stopped => return true,
             }
         }

@@ -7,14 +7,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::documents::Documents;
 use super::driver::Message;
+use super::rulings::said;
 use super::shared::{Shared, closed, lock, mismatched};
 use super::tasks::run_apart;
 use crate::doc::{Change, Document, EditMeta};
 use crate::engine::{Event, Reply};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::RecordKey;
+use crate::id::{Heads, RecordKey};
 use crate::limits;
-use crate::replica::{Rows, Write};
+use crate::record;
+use crate::replica::{Rows, View, Write};
 use crate::telemetry::names;
 
 /// How often an edit is made again because another came first.
@@ -86,8 +88,10 @@ impl Shared {
         if change.is_none() && !loaded.is_ahead() {
             return Ok(Submitted::Nothing(result));
         }
-        let write = change.map(|it| write(key, it, &loaded.document, creates));
         document.changed();
+        let document_after = &document.loaded().document;
+        let write = change.map(|it| self.write(key, it, document_after, creates));
+        let write = write.transpose()?;
         let reply = self.capture(permit, correlation, write.into_iter().collect());
         document.submitted();
         Ok(Submitted::Waiting(result, reply))
@@ -163,15 +167,64 @@ impl Shared {
     }
 }
 
-/// A change and, where that is cheap, the view of its record.
-pub(super) fn write(key: &RecordKey, change: Change, document: &Document, creates: bool) -> Write {
-    let is_small = document.size_hint() <= VIEW_AT_ONCE_BYTES;
-    let value = is_small.then(|| document.value().ok()).flatten();
-    Write {
-        key: key.clone(),
-        change,
-        view: value.map(|it| (document.heads(), it.to_bytes())),
-        must_be_new: creates,
+impl Shared {
+    /// A change and, where that is cheap, the view of its record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Breach`] if the record breaks its contract by it, and
+    /// [`ErrorKind::ContractTooNew`] if this program may not write. The document holds the change.
+    pub(super) fn write(
+        &self,
+        key: &RecordKey,
+        change: Change,
+        document: &Document,
+        creates: bool,
+    ) -> Result<Write> {
+        let view = self.view_after(key, &change, document)?;
+        Ok(Write {
+            key: key.clone(),
+            change,
+            view: view.map(|it| (document.heads(), it)),
+            must_be_new: creates,
+        })
+    }
+
+    fn view_after(
+        &self,
+        key: &RecordKey,
+        change: &Change,
+        document: &Document,
+    ) -> Result<Option<View>> {
+        let ruling = self.rulings.of(key.space, &key.collection);
+        if let Some(ruling) = &ruling {
+            ruling.check_writable()?;
+        }
+        let is_small = document.size_hint() <= VIEW_AT_ONCE_BYTES;
+        let is_checked = ruling.is_some_and(|it| it.contract().is_some());
+        if !is_small && !is_checked {
+            return Ok(None);
+        }
+        let shown = document.shown(None)?;
+        let breaches = self.rulings.breaches(key, &shown.value);
+        if !breaches.is_empty() {
+            // What others broke keeps nobody from editing the rest.
+            let before: Heads = change.deps().iter().copied().collect();
+            let known = if before.is_empty() {
+                Vec::new()
+            } else {
+                let value = document.value_at(&before)?;
+                self.rulings.breaches(key, &record::read_value(&value))
+            };
+            let new: Vec<_> = breaches.iter().filter(|it| !known.contains(it)).collect();
+            if !new.is_empty() {
+                let message = format!("the edit breaks the contract: {}", said(new));
+                return Err(Error::new(ErrorKind::Breach, message));
+            }
+        }
+        Ok(is_small.then(|| View {
+            breach: (!breaches.is_empty()).then(|| said(&breaches)),
+            ..View::from(shown)
+        }))
     }
 }
 

@@ -25,6 +25,7 @@
 
 mod builder;
 mod collection;
+mod contracts;
 mod delivery;
 mod dial;
 mod documents;
@@ -36,6 +37,7 @@ mod progress;
 mod projector;
 mod read;
 mod records;
+mod rulings;
 mod shared;
 mod snapshots;
 mod tasks;
@@ -53,6 +55,7 @@ use tokio::time::sleep;
 
 pub use builder::Builder;
 pub use collection::{Collection, Listing};
+pub use contracts::FieldConflict;
 pub use delivery::Delivery;
 pub use progress::{Progress, ProgressEvents};
 pub use records::Records;

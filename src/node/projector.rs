@@ -1,17 +1,19 @@
 //! Brings views up to their record's heads, off the engine's thread.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
 use super::shared::Shared;
 use super::tasks::run_apart;
+use crate::doc::Value;
 use crate::engine::Event;
 use crate::error::{ErrorKind, Result};
-use crate::id::RecordKey;
+use crate::id::{CollectionId, RecordKey, SpaceId};
 use crate::limits;
 use crate::replica::documents::first_view;
-use crate::replica::{Projection, Rows};
+use crate::replica::{Projection, Rows, View};
 use crate::telemetry::names;
 
 /// Records that one worker takes at a time.
@@ -39,6 +41,62 @@ pub(super) fn start(shared: &Arc<Shared>) -> mpsc::Sender<RecordKey> {
         }
     });
     keys
+}
+
+/// Makes those views of a collection again that another contract shows or judges otherwise. Until then
+/// reads take the documents of those with conflicts, and see what breaks it.
+pub(super) fn again(shared: &Arc<Shared>, (space, collection): (SpaceId, CollectionId)) {
+    let worker = Arc::clone(shared);
+    shared.tasks.spawn(async move {
+        let of = Arc::clone(&worker);
+        let keys = match run_apart(move || ruled_otherwise(&of, space, &collection)).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::warn!(%error, "could not look for views to be made again");
+                return;
+            }
+        };
+        for some in keys.chunks(RECORDS) {
+            project(&worker, some.to_vec()).await;
+        }
+    });
+}
+
+fn ruled_otherwise(
+    shared: &Shared,
+    space: SpaceId,
+    collection: &CollectionId,
+) -> Result<Vec<RecordKey>> {
+    let snapshot = shared.snapshot()?;
+    let rows = Rows::new(snapshot.as_ref());
+    let Some(number) = rows.number(space, Some(collection))? else {
+        return Ok(Vec::new());
+    };
+    let tag = shared.rulings.tag_of(space, collection);
+    let mut keys = Vec::new();
+    rows.views(number, &mut |record, view| {
+        let key = RecordKey {
+            space,
+            collection: collection.clone(),
+            record,
+        };
+        let value = Value::from_bytes(&view.value);
+        let breaks = value.is_ok_and(|it| shared.rulings.breach(&key, &it).is_some());
+        if breaks || !view.is_current(view.changes, tag) {
+            keys.push(key);
+        }
+        ControlFlow::Continue(())
+    })?;
+    // What broke the last contract may keep this one.
+    let named = rows.quarantined_records(number)?.into_iter();
+    keys.extend(named.map(|record| RecordKey {
+        space,
+        collection: collection.clone(),
+        record,
+    }));
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
 }
 
 /// Projects records.
@@ -77,20 +135,26 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection>
     let _entered = span.entered();
     // What is new costs a document only where it has one already.
     if shared.documents.changes(key) == 0
-        && let Some(projection) = first_view(rows, key)?
+        && let Some(first) = first_view(rows, key)?
     {
-        return Ok(projection);
+        return Ok(first.into_projection(|value| shared.rulings.breach(key, value)));
     }
     let mut document = shared.documents.check_out(key);
     metrics::counter!(names::DOCUMENTS_LOADED, names::label::CAUSE => "view").increment(1);
-    let value = match document.stored_value(rows) {
-        Ok(value) => Ok(value.to_bytes()),
+    let view = match document.stored_view(rows) {
+        Ok(shown) => {
+            let breach = shared.rulings.breach(key, &shown.value);
+            Ok(View {
+                breach,
+                ..View::from(shown)
+            })
+        }
         Err(error) if error.kind() == ErrorKind::Poisoned => Err(error.to_string()),
         Err(error) => return Err(error),
     };
     let loaded = document.loaded();
     let (mut heads, mut changes) = (loaded.heads.clone(), loaded.changes());
-    if value.is_err() {
+    if view.is_err() {
         // What could not be loaded is what the store has.
         document.discard();
         let slot = rows.slot(key)?;
@@ -103,6 +167,6 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection>
         key: key.clone(),
         heads,
         changes,
-        value,
+        view,
     })
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::shared::Shared;
 use super::tasks::run_apart;
 use crate::doc::Value;
@@ -41,7 +43,9 @@ impl Shared {
             return Ok(Found::Nothing);
         };
         match rows.view(slot)? {
-            Some(view) if view.changes == header.changes => decode(&view.value).map(Found::Value),
+            Some(view) if view.is_current(header.changes, self.rulings.tag(key)) => {
+                decode(&view.value).map(Found::Value)
+            }
             Some(_) | None => Ok(Found::Document),
         }
     }
@@ -133,7 +137,8 @@ impl Shared {
         let Some(number) = rows.number(space, Some(&collection))? else {
             return Ok(());
         };
-        // Where the view is missing or behind.
+        let tag = self.rulings.tag_of(space, &collection);
+        // Where the view is missing or behind, or shows conflicts by other policies.
         let value = |record| {
             let collection = collection.clone();
             let key = RecordKey {
@@ -150,7 +155,7 @@ impl Shared {
                 stale.remove(&first);
                 visit(first, value(first));
             }
-            if stale.remove(&id) {
+            if stale.remove(&id) || !view.is_current(view.changes, tag) {
                 visit(id, value(id));
             } else {
                 visit(id, decode(&view.value));
@@ -177,6 +182,28 @@ impl Shared {
             loaded.document.save().map(Some).map_err(Error::from)
         })
         .await
+    }
+}
+
+impl Shared {
+    /// A record's value as a `T`, with what its contract fills in, if it keeps that.
+    pub(super) fn read_as<T: DeserializeOwned>(
+        &self,
+        key: &RecordKey,
+        mut value: Value,
+    ) -> Result<T> {
+        let ruling = self.rulings.of(key.space, &key.collection);
+        if let Some(ruling) = &ruling {
+            ruling.check_readable()?;
+            if let Some(breach) = self.rulings.breach(key, &value) {
+                let message = format!("the record breaks its contract: {breach}");
+                return Err(Error::new(ErrorKind::Breach, message));
+            }
+            if let Some(contract) = ruling.contract() {
+                contract.defaults(&mut value);
+            }
+        }
+        record::read(&value)
     }
 }
 

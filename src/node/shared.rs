@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::documents::Documents;
 use super::driver::Message;
+use super::rulings::Rulings;
 use super::snapshots::{Reading, Snapshots};
 use super::tasks::Tasks;
 use super::watch::Watchers;
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     /// Room for changes in snapshots that were read and not yet handled by the engine.
     pub(super) unfolding: Arc<Semaphore>,
     pub(super) documents: Documents,
+    pub(super) rulings: Arc<Rulings>,
     pub(super) watchers: Watchers,
     pub(super) traffic: Counters,
     /// Local edits are made and submitted one after the other, so that the engine gets them in the

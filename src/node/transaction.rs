@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::documents::CheckedOut;
 use super::driver::Message;
-use super::edit::{Submitted, check_count, is_worth_repeating, write};
+use super::edit::{Submitted, check_count, is_worth_repeating};
 use super::shared::{Shared, closed, lock};
 use super::snapshots::Reading;
 use super::{Collection, Records};
@@ -69,8 +69,9 @@ impl<'a> Transaction<'a> {
         collection: &Collection<T>,
         id: RecordId,
     ) -> Result<Option<T>> {
-        let value = self.value(&collection.key(id))?;
-        value.map(|it| record::read(&it)).transpose()
+        let key = collection.key(id);
+        let value = self.value(&key)?;
+        value.map(|it| self.shared.read_as(&key, it)).transpose()
     }
 
     /// Changes a record.
@@ -176,19 +177,19 @@ impl<'a> Transaction<'a> {
         work: impl FnOnce(&mut Document, EditMeta) -> Result<(R, Option<Change>)>,
     ) -> Result<R> {
         check_count(self.writes.len() + 1)?;
-        let meta = self.meta.clone();
+        let (meta, shared) = (self.meta.clone(), self.shared);
         let document = self.document(key)?;
         let loaded = document.loaded();
         let (result, change) = work(&mut loaded.document, meta)?;
         let is_ahead = loaded.is_ahead();
-        let write = change.map(|it| write(key, it, &loaded.document, creates));
-        match write {
-            Some(write) => {
-                document.changed();
-                self.writes.push(write);
-            }
-            None => self.unsure |= is_ahead,
-        }
+        let Some(change) = change else {
+            self.unsure |= is_ahead;
+            return Ok(result);
+        };
+        document.changed();
+        let document = &document.loaded().document;
+        let write = shared.write(key, change, document, creates)?;
+        self.writes.push(write);
         Ok(result)
     }
 

@@ -4,7 +4,7 @@ use super::admit::{Place, Source};
 use super::quarantine::{QuarantineRow, Reason};
 use super::rows::{ViewRow, is_tombstone};
 use super::{Number, Replica, Slot, keys};
-use crate::doc::Change;
+use crate::doc::{Change, Shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CorrelationId, Heads, Lsn, RecordKey, StoreId};
 use crate::plant::{self, Plant};
@@ -18,11 +18,32 @@ pub struct Write {
     pub key: RecordKey,
     /// The change, written by this store's actor.
     pub change: Change,
-    /// The record's heads and encoded value after it, if the writer knows them. Without a view, or
-    /// if something else came to the record meanwhile, a projector makes one.
-    pub view: Option<(Heads, Vec<u8>)>,
+    /// The record's heads and value after it, if the writer knows them. Without a view, or if
+    /// something else came to the record meanwhile, a projector makes one.
+    pub view: Option<(Heads, View)>,
     /// Fail with [`ErrorKind::AlreadyExists`] if the record has changes already.
     pub must_be_new: bool,
+}
+
+/// The value of a record, as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// The encoded value.
+    pub value: Vec<u8>,
+    /// By what conflicts in it are shown so, see [`crate::doc::Shown::by`].
+    pub shown_by: u64,
+    /// How it breaks its contract, if it does. It is shown all the same, and the quarantine names it.
+    pub breach: Option<String>,
+}
+
+impl From<Shown> for View {
+    fn from(shown: Shown) -> Self {
+        Self {
+            value: shown.value.to_bytes(),
+            shown_by: shown.by,
+            breach: None,
+        }
+    }
 }
 
 /// What a projector made of a record.
@@ -34,8 +55,8 @@ pub struct Projection {
     pub heads: Heads,
     /// How many of the record's changes those are, as in [`ViewRow::changes`].
     pub changes: u32,
-    /// The encoded value, or why the document could not be loaded.
-    pub value: Result<Vec<u8>, String>,
+    /// Its view, or why the document could not be loaded.
+    pub view: Result<View, String>,
 }
 
 /// A view that changed.
@@ -116,15 +137,11 @@ impl Replica {
         let lsn = self.append(&mut record, &write.change, parents, source)?;
         let (slot, heads, changes) = (record.slot, record.header.shown(), record.header.changes);
         self.close_record(record);
-        if let Some((_, value)) = write.view.as_ref().filter(|it| it.0 == heads) {
-            let value = value.clone();
-            let view = ViewRow {
-                heads,
-                changes,
-                value,
-            };
-            self.show(slot, &write.key, view)?;
+        if let Some((_, view)) = write.view.as_ref().filter(|it| it.0 == heads) {
+            let row = row(heads, changes, view);
+            self.show(slot, &write.key, row)?;
             self.view_is_current(slot);
+            self.note_breach(slot, view.breach.as_deref(), WallTime::default())?;
         }
         Ok(lsn)
     }
@@ -139,7 +156,7 @@ impl Replica {
             key,
             heads,
             changes,
-            value,
+            view,
         } = projection;
         let Some(slot) = self.catalog.slot(&key) else {
             return Ok(true);
@@ -148,18 +165,17 @@ impl Replica {
             return Ok(true);
         };
         let is_current = header.shown() == heads || plant::is_planted(Plant::ClearStaleBlindly);
-        match value {
-            Ok(value) if plant::is_planted(Plant::ForgetTombstone) && is_tombstone(&value) => {}
-            Ok(value) => {
-                let view = ViewRow {
-                    heads,
-                    changes,
-                    value,
-                };
-                self.show(slot, &key, view)?;
-                self.unpoison(slot)?;
+        match view {
+            Ok(view) if plant::is_planted(Plant::ForgetTombstone) && is_tombstone(&view.value) => {}
+            Ok(view) => {
+                self.show(slot, &key, row(heads, changes, &view))?;
+                if is_current {
+                    self.note_breach(slot, view.breach.as_deref(), now)?;
+                }
             }
-            Err(detail) if is_current => self.poison(slot, detail, now)?,
+            Err(detail) if is_current => {
+                self.quarantine_record(slot, Reason::Poisoned(detail), now)?;
+            }
             Err(_of_the_past) => {}
         }
         if is_current {
@@ -171,7 +187,9 @@ impl Replica {
     /// Writes a view, unless the stored one is newer or shows the same. Views never go back.
     fn show(&mut self, slot: Slot, key: &RecordKey, view: ViewRow) -> Result<()> {
         let before = self.rows().view(slot)?;
-        let is_old = before.as_ref().is_some_and(|it| it.changes >= view.changes);
+        let is_old = before.as_ref().is_some_and(|it| {
+            it.changes > view.changes || it.is_current(view.changes, view.shown_by)
+        });
         if is_old && !plant::is_planted(Plant::LetViewsGoBack) {
             return Ok(());
         }
@@ -216,18 +234,31 @@ impl Replica {
         self.batch.remove(Table::Stale, slot.key());
     }
 
-    /// Keeps a record whose document can't be loaded under the zero hash. Its changes stay and
-    /// are relayed; its view stays as it was.
-    fn poison(&mut self, slot: Slot, detail: String, since: WallTime) -> Result<()> {
-        if self.rows().quarantined(slot, &NO_CHANGE)?.is_none() {
+    /// The quarantine names a record that breaks its contract, and forgets it when it does not, and
+    /// when its document can be loaded again.
+    fn note_breach(&mut self, slot: Slot, breach: Option<&str>, now: WallTime) -> Result<()> {
+        match breach {
+            Some(breach) => self.quarantine_record(slot, Reason::Breach(breach.to_owned()), now),
+            None => self.release_record(slot),
+        }
+    }
+
+    /// Names a record under the zero hash: its document can't be loaded, or breaks its contract. Its
+    /// changes stay and are relayed.
+    fn quarantine_record(&mut self, slot: Slot, reason: Reason, now: WallTime) -> Result<()> {
+        let before = self.rows().quarantined(slot, &NO_CHANGE)?;
+        if before.as_ref().is_some_and(|it| it.reason == reason) {
+            return Ok(());
+        }
+        if before.is_none() {
             self.quarantine.entries += 1;
             self.note_quarantine_size();
         }
         let row = QuarantineRow {
-            reason: Reason::Poisoned(detail),
+            reason,
             origin: self.id,
             correlation: CorrelationId::default(),
-            since,
+            since: before.map_or(now, |it| it.since),
             bytes: bytes::Bytes::new(),
         };
         self.batch
@@ -235,7 +266,7 @@ impl Replica {
         Ok(())
     }
 
-    fn unpoison(&mut self, slot: Slot) -> Result<()> {
+    fn release_record(&mut self, slot: Slot) -> Result<()> {
         if self.quarantine.entries > 0 && self.rows().quarantined(slot, &NO_CHANGE)?.is_some() {
             self.batch
                 .remove(Table::Quarantine, slot.change(&NO_CHANGE));
@@ -246,4 +277,14 @@ impl Replica {
     }
 }
 
-const NO_CHANGE: ChangeHash = ChangeHash::from_bytes([0; 32]);
+fn row(heads: Heads, changes: u32, view: &View) -> ViewRow {
+    ViewRow {
+        heads,
+        changes,
+        shown_by: view.shown_by,
+        value: view.value.clone(),
+    }
+}
+
+/// Names a record as a whole in the quarantine.
+pub(super) const NO_CHANGE: ChangeHash = ChangeHash::from_bytes([0; 32]);

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::capture::Projection;
+use super::capture::{Projection, View};
 use super::graph::{Graph, Node};
 use super::keys::Slot;
 use super::read::{Rows, damaged};
 use super::rows::{Header, SnapshotRow};
-use crate::doc::{self, Change, Document, Value};
+use crate::doc::{self, Change, Document, Shown, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, ChangeHash, Heads, Lsn, RecordKey};
 use crate::store::Table;
@@ -69,13 +69,9 @@ impl Loaded {
     ///
     /// # Errors
     /// [`ErrorKind::Poisoned`] when Automerge fails.
-    pub fn stored_value(&self) -> Result<Value> {
-        let value = if self.is_ahead() {
-            self.document.value_at(&self.heads)
-        } else {
-            self.document.value()
-        };
-        value.map_err(Error::from)
+    pub fn stored_value(&self) -> Result<Shown> {
+        let past = self.is_ahead().then_some(&self.heads);
+        self.document.shown(past).map_err(Error::from)
     }
 
     /// Brings the document up to what the store has of the record. Costs in proportion to what is
@@ -218,7 +214,7 @@ pub fn changes(rows: &Rows<'_>, key: &RecordKey) -> Result<Vec<Bytes>> {
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn first_view(rows: &Rows<'_>, key: &RecordKey) -> Result<Option<Projection>> {
+pub fn first_view(rows: &Rows<'_>, key: &RecordKey) -> Result<Option<FirstView>> {
     let is_first = |it: &Header| it.changes == 1 && it.refused == 0 && it.folded == 0;
     let found = find(rows, key)?.filter(|(_, header)| is_first(header));
     let Some((_, header)) = found else {
@@ -232,12 +228,41 @@ pub fn first_view(rows: &Rows<'_>, key: &RecordKey) -> Result<Option<Projection>
         .first()
         .filter(own)
         .and_then(|it| doc::first_value(it));
-    Ok(value.map(|value| Projection {
+    Ok(value.map(|value| FirstView {
         key: key.clone(),
         heads: header.shown(),
         changes: header.changes,
-        value: Ok(value.to_bytes()),
+        value,
     }))
+}
+
+/// The value of a record that has one change only.
+#[derive(Clone, Debug)]
+pub struct FirstView {
+    key: RecordKey,
+    heads: Heads,
+    changes: u32,
+    value: Value,
+}
+
+impl FirstView {
+    /// The same as the engine takes it, with what `breach` says of the value.
+    pub fn into_projection(self, breach: impl FnOnce(&Value) -> Option<String>) -> Projection {
+        let breach = breach(&self.value);
+        let shown = Shown {
+            value: self.value,
+            by: 0,
+        };
+        Projection {
+            key: self.key,
+            heads: self.heads,
+            changes: self.changes,
+            view: Ok(View {
+                breach,
+                ..View::from(shown)
+            }),
+        }
+    }
 }
 
 /// The bytes of changes that are loose in the log.

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Admission, Intake};
-pub use capture::{Projection, ShownView, Write};
+pub use capture::{Projection, ShownView, View, Write};
 pub use fold::{Folded, Folding, Freed, Which};
 pub use graph::{Graph, Node};
 pub use keys::{Number, Slot};

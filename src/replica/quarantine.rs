@@ -35,6 +35,8 @@ pub enum Reason {
     TooManyHeads,
     /// The record's document can't be loaded with it.
     Poisoned(String),
+    /// The record breaks its contract. It is shown as it is, and stays here until an edit mends it.
+    Breach(String),
 }
 
 impl Reason {
@@ -50,6 +52,7 @@ impl Reason {
             Self::Poisoned(_) => "poisoned",
             Self::FollowsRefused => "follows_refused",
             Self::Misfit(_) => "misfit",
+            Self::Breach(_) => "breach",
         }
     }
 
@@ -64,6 +67,7 @@ impl Reason {
             Self::Poisoned(_) => 7,
             Self::FollowsRefused => 8,
             Self::Misfit(_) => 9,
+            Self::Breach(_) => 10,
         }
     }
 }
@@ -88,6 +92,7 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Poisoned(detail) => write!(f, "the document can't be loaded: {detail}"),
+            Self::Breach(detail) => write!(f, "it breaks its contract: {detail}"),
         }
     }
 }
@@ -98,7 +103,8 @@ impl fmt::Display for Reason {
 pub struct Quarantined {
     /// The record it belongs to.
     pub key: RecordKey,
-    /// The change; for a malformed one the SHA-256 of its bytes, for a poisoned record zeros.
+    /// The change; for a malformed one the SHA-256 of its bytes, zeros for a record that is
+    /// poisoned or breaks its contract.
     pub hash: ChangeHash,
     /// Why it is here.
     pub reason: Reason,
@@ -132,7 +138,10 @@ impl QuarantineRow {
                     writer.raw(hash.as_bytes());
                 }
             }
-            Reason::Malformed(detail) | Reason::Poisoned(detail) | Reason::Misfit(detail) => {
+            Reason::Malformed(detail)
+            | Reason::Poisoned(detail)
+            | Reason::Misfit(detail)
+            | Reason::Breach(detail) => {
                 writer.text(detail);
             }
             Reason::Equivocation
@@ -167,6 +176,7 @@ impl QuarantineRow {
             7 => Reason::Poisoned(reader.text(row.len(), "detail")?.to_owned()),
             8 => Reason::FollowsRefused,
             9 => Reason::Misfit(reader.text(row.len(), "detail")?.to_owned()),
+            10 => Reason::Breach(reader.text(row.len(), "detail")?.to_owned()),
             other => return Err(reader.error("reason", Problem::Unexpected(other.into()))),
         };
         let bytes = Bytes::copy_from_slice(reader.take(reader.remaining(), "change")?);

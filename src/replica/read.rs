@@ -220,6 +220,57 @@ impl<'a> Rows<'a> {
         fault.map_or(Ok(()), |it| Err(damaged(Table::Views, &it)))
     }
 
+    /// The records of a collection whose view shows a conflict, `limit` at most.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a row is damaged.
+    pub fn contested(&self, collection: Number, limit: usize) -> Result<Vec<RecordId>> {
+        let mut contested = Vec::new();
+        if limit == 0 {
+            return Ok(contested);
+        }
+        self.views(collection, &mut |record, view| {
+            if view.shown_by != 0 && !rows::is_tombstone(&view.value) {
+                contested.push(record);
+            }
+            if contested.len() < limit {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        Ok(contested)
+    }
+
+    /// The records of a collection that are named in the quarantine as a whole: their documents can't be
+    /// loaded, or break their contract.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a row is damaged.
+    pub fn quarantined_records(&self, collection: Number) -> Result<Vec<RecordId>> {
+        let mut records = Vec::new();
+        let mut fault = None;
+        self.prefix(
+            Table::Quarantine,
+            &keys::total(collection),
+            &mut |key, _| {
+                let mut reader = crate::codec::Reader::new(key);
+                match Slot::read(&mut reader) {
+                    Ok(slot) if *key == slot.change(&super::capture::NO_CHANGE) => {
+                        records.push(slot.record);
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        fault = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
+        fault.map_or(Ok(records), |it| Err(damaged(Table::Quarantine, &it)))
+    }
+
     /// How many views of a collection show a record that is not deleted. Of the records in
     /// [`Rows::stale_records`] the view may be missing or behind.
     ///

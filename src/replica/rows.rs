@@ -268,15 +268,23 @@ pub struct ViewRow {
     /// How many of the record's changes it shows: all up to there, in the order of the store.
     /// A view with more is newer.
     pub changes: u32,
+    /// By what conflicts in it are shown so, see [`crate::doc::Shown::by`].
+    pub shown_by: u64,
     /// The value, as `doc::Value` encodes it.
     pub value: Vec<u8>,
 }
 
 impl ViewRow {
+    /// Whether it shows all of the record's changes, and by this lens.
+    pub const fn is_current(&self, changes: u32, lens: u64) -> bool {
+        self.changes == changes && (self.shown_by == 0 || self.shown_by == lens)
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(self.value.len() + 40);
         heads(&mut writer, &self.heads)
             .varint(self.changes.into())
+            .varint(self.shown_by)
             .raw(&self.value);
         writer.finish()
     }
@@ -285,10 +293,12 @@ impl ViewRow {
         let mut reader = Reader::new(row);
         let heads = read_heads(&mut reader)?;
         let changes = position(&mut reader)?;
+        let shown_by = reader.varint("shown by")?;
         let value = reader.take(reader.remaining(), "view")?.to_vec();
         Ok(Self {
             heads,
             changes,
+            shown_by,
             value,
         })
     }

@@ -11,8 +11,8 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ActorId, CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::peer::{PeerAddress, PeerEvent, PeerState};
-use crate::replica::documents::{Loaded, first_view};
-use crate::replica::{Folding, Header, Projection, Rows, Which, Write, fold, unfold};
+use crate::replica::documents::{FirstView, Loaded, first_view};
+use crate::replica::{Folding, Header, Projection, Rows, View, Which, Write, fold, unfold};
 use crate::store::Store;
 use crate::time::{Instant, Now, WallTime};
 use crate::wire::Wanted;
@@ -233,11 +233,11 @@ impl Host {
             return Ok((result, None));
         };
         let heads = loaded.document.heads();
-        let value = loaded.document.value().map_err(Error::from)?.to_bytes();
+        let shown = loaded.document.shown(None).map_err(Error::from)?;
         let write = Write {
             key: key.clone(),
             change,
-            view: Some((heads, value)),
+            view: Some((heads, shown.into())),
             must_be_new: false,
         };
         Ok((result, Some(write)))
@@ -309,7 +309,7 @@ impl Host {
     /// Projects a record as a node's projector does.
     pub(super) fn project(&self, key: RecordKey) -> Event {
         if let Ok(Some(first)) = self.first_view(&key) {
-            return Event::Projected(first);
+            return Event::Projected(first.into_projection(|_| None));
         }
         let loaded = match self.load(&key) {
             Ok(loaded) => loaded,
@@ -323,22 +323,22 @@ impl Host {
                     key,
                     heads: header.as_ref().map(Header::shown).unwrap_or_default(),
                     changes: header.map_or(0, |it| it.changes),
-                    value: Err(error.to_string()),
+                    view: Err(error.to_string()),
                 });
             }
             Err(_unreadable) => return Event::NotProjected(key),
         };
-        let value = loaded.document.value().map(|it| it.to_bytes());
+        let shown = loaded.document.shown(None);
         let changes = loaded.changes();
         Event::Projected(Projection {
             key,
             heads: loaded.heads,
             changes,
-            value: value.map_err(|fault| fault.to_string()),
+            view: shown.map(View::from).map_err(|fault| fault.to_string()),
         })
     }
 
-    fn first_view(&self, key: &RecordKey) -> Result<Option<Projection>> {
+    fn first_view(&self, key: &RecordKey) -> Result<Option<FirstView>> {
         let Some(store) = self.store() else {
             return Ok(None);
         };

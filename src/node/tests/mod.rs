@@ -1,6 +1,7 @@
 //! Nodes over memory and real sockets.
 
 mod busy;
+mod contracts;
 mod failure;
 mod links;
 mod progress;

@@ -5,7 +5,7 @@ use crate::error::ErrorKind;
 use crate::id::Lsn;
 use crate::limits;
 use crate::reconcile::{Inventory as _, Span};
-use crate::replica::Projection;
+use crate::replica::{Projection, View};
 use crate::store::CommitFault;
 
 const CAUSE: CorrelationId = CorrelationId(3);
@@ -105,7 +105,7 @@ fn a_capture_that_is_given_up_leaves_a_view_behind_that_was_behind() {
     let mut writer = Writer::new(replica.id(), &key);
     writer.0.apply(&[theirs]).unwrap();
     let mut sound = write(&key, writer.set("n", 1));
-    sound.view = Some((writer.0.heads(), Vec::new()));
+    sound.view = Some((writer.0.heads(), View::default()));
     let skips = write(&key, writer.history(3).remove(2));
     replica.capture(&[sound, skips], CAUSE).unwrap_err();
     let commit = replica.commit(Durability::Immediate).unwrap();
@@ -120,7 +120,12 @@ fn a_write_with_the_view_after_it_leaves_nothing_to_project() {
     let key = key("notes");
     let mut writer = Writer::new(replica.id(), &key);
     let mut it = write(&key, writer.set("n", 1));
-    it.view = Some((writer.0.heads(), vec![1]));
+    let value = vec![1];
+    let view = View {
+        value,
+        ..View::default()
+    };
+    it.view = Some((writer.0.heads(), view));
     replica.capture(&[it], CAUSE).unwrap();
     let commit = replica.commit(Durability::Immediate).unwrap();
     assert_eq!((commit.stale.len(), commit.shown.len()), (0, 1));
@@ -139,7 +144,7 @@ fn what_can_be_made_again_does_not_wait_for_the_disk() {
         key: key.clone(),
         heads: loaded.heads.clone(),
         changes: loaded.changes(),
-        value: Ok(loaded.document.value().unwrap().to_bytes()),
+        view: Ok(loaded.document.shown(None).unwrap().into()),
     };
     let behind = Projection {
         changes: 0,
@@ -175,7 +180,10 @@ fn views_do_not_pile_up_before_the_disk_without_end() {
                 key: key.clone(),
                 heads: writer.0.heads(),
                 changes: u32::try_from(edit).unwrap(),
-                value: Ok(vec![0; limits::DERIVED_BYTES_MAX / 3 * 2]),
+                view: Ok(View {
+                    value: vec![0; limits::DERIVED_BYTES_MAX / 3 * 2],
+                    ..View::default()
+                }),
             };
             replica.project(view, WallTime::default()).unwrap();
             waited.push(!replica.commit(Durability::Immediate).unwrap().derived);

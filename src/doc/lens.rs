@@ -1,0 +1,149 @@
+//! A document seen through conflict policies: what is read shows them, and an edit of what is shown does
+//! not write back what nobody changed.
+
+use std::fmt;
+
+use automerge::ROOT;
+
+use super::document::{Document, EditMeta};
+use super::edit::Edit;
+use super::fault::DocumentFault;
+use super::value::{PathStep, Value};
+use super::{Change, materialise};
+use crate::error::Error;
+use crate::id::Heads;
+
+/// How places are shown at which several values stand.
+///
+/// It must be a function of the document at `heads` alone: all replicas have to show the same.
+pub trait Lens: Send + Sync + fmt::Debug {
+    /// The places of the document, as it was at `heads` (now, without), at which several values stand
+    /// and the lens knows what to show, with that.
+    ///
+    /// # Errors
+    /// When Automerge fails.
+    fn contested(
+        &self,
+        document: &Document,
+        heads: Option<&Heads>,
+    ) -> Result<Vec<(Vec<PathStep>, Value)>, DocumentFault>;
+
+    /// Names what the lens does; not 0.
+    fn tag(&self) -> u64;
+}
+
+/// The value of a document, and by what it is shown so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The value.
+    pub value: Value,
+    /// The tag of the lens, 1 without one; 0 where nothing is contested, so that any lens shows it so.
+    pub by: u64,
+}
+
+/// The tag of what is seen without a lens.
+pub const NO_LENS: u64 = 1;
+
+impl Document {
+    /// The document's value as it is seen, reserved keys included.
+    ///
+    /// # Errors
+    /// As [`Document::value`].
+    pub fn shown(&self, heads: Option<&Heads>) -> Result<Shown, DocumentFault> {
+        self.guarded("read the document", || {
+            let hashes = heads.map(super::conflicts::hashes);
+            let (mut value, is_contested) =
+                materialise::map(&self.inner, &ROOT, hashes.as_deref())?;
+            let by = match &self.lens {
+                _ if !is_contested => 0,
+                None => NO_LENS,
+                Some(lens) => {
+                    show(&lens.contested(self, heads)?, &mut value);
+                    lens.tag()
+                }
+            };
+            Ok(Shown { value, by })
+        })
+    }
+
+    /// Edits what is seen: where a lens shows something else than Automerge does.
+    ///
+    /// The edit is made on a draft that holds what is shown. What does not differ then from what was
+    /// shown is not written: a sum that is shown is not added once more.
+    pub(super) fn edit_shown<R, E: From<Error>>(
+        &mut self,
+        seen: &Seen,
+        meta: EditMeta,
+        work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
+    ) -> Result<(R, Option<Change>), E> {
+        let mut draft = self.clone();
+        draft.lens = None;
+        draft.edit_seen(EditMeta::at(meta.time), |edit| {
+            let mut places = seen.places.iter();
+            places.try_for_each(|(path, shown)| edit.set(path, shown))
+        })?;
+        let (result, _) = draft.edit_seen(meta.clone(), work)?;
+        let mut after = draft.value().map_err(Error::from)?;
+        let mut anew = Vec::new();
+        for (path, shown) in &seen.places {
+            match (seen.raw.get(path), after.get_mut(path)) {
+                (Some(raw), Some(place)) if shown.order(place).is_eq() => place.clone_from(raw),
+                // Automerge would add to each of the counters that stand there.
+                (Some(Value::Counter(_)), Some(Value::Counter(_))) => anew.push(path),
+                _ => {}
+            }
+        }
+        let Value::Map(after) = after else {
+            return Err(Error::from(DocumentFault::Spoiled).into());
+        };
+        let ((), change) = self.edit_seen(meta, |edit| {
+            anew.iter().try_for_each(|it| edit.remove(it))?;
+            edit.become_map(&after).map_err(E::from)
+        })?;
+        Ok((result, change))
+    }
+
+    /// Writes `value` at `path` anew, so that nothing is left of what stood there before; for one of several
+    /// values at least, whatever a lens shows.
+    ///
+    /// # Errors
+    /// As [`Edit::set`], where `path` leads nowhere too.
+    pub fn replace(
+        &mut self,
+        meta: EditMeta,
+        path: &[PathStep],
+        value: &Value,
+    ) -> Result<((), Option<Change>), Error> {
+        self.edit_seen(meta, |edit| edit.replace(path, value))
+    }
+
+    /// What a lens shows otherwise than Automerge does, if it does.
+    pub(super) fn seen(&self) -> Result<Option<Seen>, DocumentFault> {
+        let Some(lens) = &self.lens else {
+            return Ok(None);
+        };
+        self.guarded("read the document", || {
+            let places = lens.contested(self, None)?;
+            if places.is_empty() {
+                return Ok(None);
+            }
+            let (raw, _) = materialise::map(&self.inner, &ROOT, None)?;
+            Ok(Some(Seen { places, raw }))
+        })
+    }
+}
+
+/// Where a lens shows something else than Automerge does: the places with what is shown, and all that
+/// Automerge shows.
+pub(super) struct Seen {
+    places: Vec<(Vec<PathStep>, Value)>,
+    raw: Value,
+}
+
+fn show(places: &[(Vec<PathStep>, Value)], value: &mut Value) {
+    for (path, shown) in places {
+        if let Some(place) = value.get_mut(path) {
+            place.clone_from(shown);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What holds for the records of a collection: the contract that the program declared, and the newest one
+//! that the space has.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::Value as Json;
+
+use crate::conflict::{CustomPolicy, Policies, Policy};
+use crate::contract::{Breach, Contract, Rule, Rules};
+use crate::doc::{Lens, NO_LENS, Value};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
+use crate::limits;
+use crate::record;
+use crate::replica::{Rows, ShownView};
+use crate::store::Snapshot;
+
+/// The collection of each space in which its contracts are, a record for each version.
+pub(super) const CONTRACTS: &str = "syncline.contracts";
+
+/// The field of such a record that holds the contract, as JSON.
+const CONTRACT: &str = "contract";
+
+/// All contracts that a node knows, and what of the program's own they may name.
+#[derive(Debug, Default)]
+pub(super) struct Rulings {
+    pub(super) rules: Rules,
+    pub(super) policies: BTreeMap<Policy, Arc<dyn CustomPolicy>>,
+    all: RwLock<BTreeMap<(SpaceId, CollectionId), Arc<Ruling>>>,
+}
+
+/// The contracts of one collection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ruling {
+    /// What this program was written for.
+    declared: Option<Arc<Contract>>,
+    /// The newest that the space has.
+    held: Option<Arc<Contract>>,
+    /// Those of the newest of both, so that all replicas show the same.
+    policies: Arc<Policies>,
+}
+
+impl Ruling {
+    /// What records are checked against: what the program was written for, else what the space has.
+    pub(super) fn contract(&self) -> Option<&Arc<Contract>> {
+        self.declared.as_ref().or(self.held.as_ref())
+    }
+
+    /// The newest contract.
+    pub(super) fn newest(&self) -> Option<&Arc<Contract>> {
+        let all = [self.held.as_ref(), self.declared.as_ref()];
+        all.into_iter().flatten().max_by_key(|it| it.version())
+    }
+
+    pub(super) const fn policies(&self) -> &Arc<Policies> {
+        &self.policies
+    }
+
+    /// That the program may read what the newest contract speaks of.
+    pub(super) fn check_readable(&self) -> Result<()> {
+        self.check_age("read", Contract::oldest_reader)
+    }
+
+    /// That it may write it.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.check_age("write", Contract::oldest_writer)
+    }
+
+    fn check_age(&self, doing: &str, oldest: impl Fn(&Contract) -> u32) -> Result<()> {
+        match (&self.declared, &self.held) {
+            (Some(declared), Some(held)) if declared.version() < oldest(held) => {
+                let message = format!(
+                    "the space has version {} of the contract of {}, which only programs of version \
+                     {} and above may {doing}; this one has version {}: upgrade it",
+                    held.version(),
+                    held.collection(),
+                    oldest(held),
+                    declared.version()
+                );
+                Err(Error::new(ErrorKind::ContractTooNew, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Rulings {
+    pub(super) fn of(&self, space: SpaceId, collection: &CollectionId) -> Option<Arc<Ruling>> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        if all.is_empty() {
+            return None;
+        }
+        all.get(&(space, collection.clone())).cloned()
+    }
+
+    fn of_record(&self, key: &RecordKey) -> Option<Arc<Ruling>> {
+        self.of(key.space, &key.collection)
+    }
+
+    /// How conflicts in a record's document are seen.
+    pub(super) fn lens(&self, key: &RecordKey) -> Option<Arc<dyn Lens>> {
+        let ruling = self.of_record(key)?;
+        let policies = Arc::clone(&ruling.policies);
+        (policies.tag() != NO_LENS).then_some(policies)
+    }
+
+    /// The name of that lens.
+    pub(super) fn tag(&self, key: &RecordKey) -> u64 {
+        self.tag_of(key.space, &key.collection)
+    }
+
+    pub(super) fn tag_of(&self, space: SpaceId, collection: &CollectionId) -> u64 {
+        let ruling = self.of(space, collection);
+        ruling.map_or(NO_LENS, |it| it.policies.tag())
+    }
+
+    /// How a record breaks its contract, if it does. Deleted ones break none.
+    pub(super) fn breach(&self, key: &RecordKey, value: &Value) -> Option<String> {
+        let breaches = self.breaches(key, value);
+        (!breaches.is_empty()).then(|| said(&breaches))
+    }
+
+    pub(super) fn breaches(&self, key: &RecordKey, value: &Value) -> Vec<Breach> {
+        let ruling = self.of_record(key);
+        let contract = ruling.as_ref().and_then(|it| it.contract());
+        match contract {
+            Some(contract) if !record::is_deleted(value) => contract.check(value, &self.rules),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Takes in what the program declares. Says whether records are shown or checked otherwise from now
+    /// on.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it names rules or policies that the program does not define.
+    pub(super) fn declare(&self, space: SpaceId, contract: &Arc<Contract>) -> Result<bool> {
+        let unknown = contract.undefined(&self.rules);
+        if let Some(Rule::Custom { name, version, .. }) = unknown.first() {
+            let message = format!(
+                "the contract of {} names rule {name}@{version}, which this program does not define; \
+                 say what it means with Builder::rule",
+                contract.collection()
+            );
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        let policies = contract.policies();
+        if let Some(policy) = policies.custom().find(|it| !self.policies.contains_key(it)) {
+            let message = format!(
+                "the contract of {} names {policy}, which this program does not define; say what it \
+                 does with Builder::policy",
+                contract.collection()
+            );
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        Ok(self.change(space, contract.collection(), |ruling| {
+            ruling.declared = Some(Arc::clone(contract));
+        }))
+    }
+
+    /// Takes in what the space has. Says the same.
+    fn learn(&self, space: SpaceId, contract: Contract) -> bool {
+        let collection = contract.collection().clone();
+        self.change(space, &collection, |ruling| {
+            let held = ruling.held.as_ref().map_or(0, |it| it.version());
+            if held <= contract.version() {
+                ruling.held = Some(Arc::new(contract));
+            }
+        })
+    }
+
+    fn change(
+        &self,
+        space: SpaceId,
+        collection: &CollectionId,
+        change: impl FnOnce(&mut Ruling),
+    ) -> bool {
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        let known = all.len();
+        let entry = all.entry((space, collection.clone()));
+        let is_new = matches!(entry, std::collections::btree_map::Entry::Vacant(_));
+        if is_new && known >= limits::CONTRACTS_MAX {
+            tracing::warn!(%collection, "too many contracts; this one is not looked at");
+            return false;
+        }
+        let entry = entry.or_default();
+        let mut ruling = Ruling::clone(entry);
+        let before = (ruling.policies.tag(), ruling.contract().cloned());
+        change(&mut ruling);
+        let mut policies = ruling.newest().map(|it| it.policies()).unwrap_or_default();
+        for (name, custom) in &self.policies {
+            policies.define(name.clone(), Arc::clone(custom));
+        }
+        ruling.policies = Arc::new(policies);
+        let after = (ruling.policies.tag(), ruling.contract().cloned());
+        *entry = Arc::new(ruling);
+        before != after
+    }
+
+    /// Takes in what became known of a record of contracts. Gives the collection whose records are shown
+    /// or checked otherwise from now on.
+    pub(super) fn look_at(&self, view: &ShownView) -> Option<(SpaceId, CollectionId)> {
+        if view.key.collection.as_str() != CONTRACTS {
+            return None;
+        }
+        let contract = read(&view.key, &Value::from_bytes(&view.after).ok()?)?;
+        let collection = contract.collection().clone();
+        let is_other = self.learn(view.key.space, contract);
+        is_other.then_some((view.key.space, collection))
+    }
+
+    /// Takes in the contracts that a store has of a space.
+    pub(super) fn load(&self, snapshot: &dyn Snapshot, space: SpaceId) -> Result<()> {
+        let collection: CollectionId = CONTRACTS.parse()?;
+        let rows = Rows::new(snapshot);
+        let Some(number) = rows.number(space, Some(&collection))? else {
+            return Ok(());
+        };
+        let mut looked = 0;
+        rows.views(number, &mut |record, view| {
+            let key = RecordKey {
+                space,
+                collection: collection.clone(),
+                record,
+            };
+            let contract = Value::from_bytes(&view.value).ok();
+            if let Some(contract) = contract.and_then(|it| read(&key, &it)) {
+                self.learn(space, contract);
+            }
+            looked += 1;
+            if looked < limits::CONTRACTS_MAX {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })
+    }
+}
+
+/// The record in which a version of a contract is: the same on every device.
+pub(super) fn record_of(contract: &Contract) -> RecordId {
+    RecordId::named(&format!("{}@{}", contract.collection(), contract.version()))
+}
+
+/// A contract as its record holds it.
+pub(super) fn to_record(contract: &Contract) -> Json {
+    serde_json::json!({
+        "collection": contract.collection().as_str(),
+        "version": contract.version(),
+        CONTRACT: contract.to_json().to_string(),
+    })
+}
+
+/// The contract in a record. What is none, or in another's place, is left alone: anybody who writes in
+/// the space may have put it there.
+pub(super) fn read(key: &RecordKey, value: &Value) -> Option<Contract> {
+    if record::is_deleted(value) {
+        return None;
+    }
+    let text = value.as_map()?.get(CONTRACT)?.as_str()?;
+    let contract = serde_json::from_str(text)
+        .map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()))
+        .and_then(|json| Contract::from_json(&json));
+    match contract {
+        Ok(contract) if record_of(&contract) == key.record => Some(contract),
+        Ok(_) => {
+            tracing::warn!(record = %key, "a contract stands in the place of another; it is left alone");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(record = %key, %error, "what stands there is no contract; it is left alone");
+            None
+        }
+    }
+}
+
+/// Breaches as one sentence.
+pub(super) fn said<'a>(breaches: impl IntoIterator<Item = &'a Breach>) -> String {
+    let all: Vec<_> = breaches.into_iter().map(ToString::to_string).collect();
+    all.join("; ")
+}
