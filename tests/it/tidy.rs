@@ -23,6 +23,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
         "error limits plant telemetry time entropy codec id",
     ),
     ("record", Pure, "error limits time id doc"),
+    ("query", Pure, "error limits id doc record"),
     ("access", Pure, "entropy id"),
     ("ledger", Pure, "time codec id"),
     ("reconcile", Pure, "error limits id"),
