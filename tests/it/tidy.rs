@@ -49,7 +49,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "node",
         Io,
-        "error limits telemetry time entropy id doc record access wire session peer store replica engine transport",
+        "error limits telemetry time entropy id doc record query access wire session peer store replica engine transport",
     ),
     (
         "sim",

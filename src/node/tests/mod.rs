@@ -4,6 +4,7 @@ mod busy;
 mod failure;
 mod links;
 mod progress;
+mod queries;
 mod reads;
 mod runtimes;
 
