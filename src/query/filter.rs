@@ -18,6 +18,11 @@ pub const fn it() -> Field {
     Field(Vec::new())
 }
 
+#[expect(
+    clippy::same_name_method,
+    clippy::wrong_self_convention,
+    reason = "conditions are made of a field, and take it; they are named as in the text"
+)]
 impl Field {
     /// The field that these keys lead to.
     pub fn of<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {

@@ -191,3 +191,8 @@ fn invalid(message: String) -> Error {
 
 #[cfg(test)]
 mod tests;
+
+/// The guide's examples, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/queries.md")]
+mod guide {}

@@ -145,7 +145,9 @@ impl Column<'_> {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.byte(*byte));
+        for byte in bytes {
+            self.byte(*byte);
+        }
     }
 
     /// Bytes of any number, ended so that the shorter comes first.

@@ -97,6 +97,12 @@ impl Selection {
         }
     }
 
+    /// How many records it holds.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.best.len()
+    }
+
     /// The first of all in their order, and whether there are more.
     pub fn finish(self) -> (Vec<Selected>, bool) {
         let mut best = self.best.into_sorted_vec();

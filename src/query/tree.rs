@@ -82,7 +82,7 @@ impl<K: Ord, V> Tree<K, V> {
 
     /// Puts an entry in, in the place of one with the same key.
     pub(super) fn insert(&mut self, key: K, value: V) {
-        self.0 = Some(insert(self.0.take(), key, value));
+        self.0 = insert(self.0.take(), key, value);
     }
 
     /// Takes an entry out.
@@ -112,20 +112,20 @@ const fn weight<K, V>(link: &Link<K, V>) -> usize {
     size(link) + 1
 }
 
-fn insert<K: Ord, V>(link: Link<K, V>, key: K, value: V) -> Box<Node<K, V>> {
+fn insert<K: Ord, V>(link: Link<K, V>, key: K, value: V) -> Link<K, V> {
     let Some(mut node) = link else {
-        return Box::new(Node {
+        return Some(Box::new(Node {
             key,
             value,
             size: 1,
             left: None,
             right: None,
-        });
+        }));
     };
     match key.cmp(&node.key) {
-        Ordering::Less => node.left = Some(insert(node.left.take(), key, value)),
+        Ordering::Less => node.left = insert(node.left.take(), key, value),
         Ordering::Equal => node.value = value,
-        Ordering::Greater => node.right = Some(insert(node.right.take(), key, value)),
+        Ordering::Greater => node.right = insert(node.right.take(), key, value),
     }
     balanced(node)
 }
@@ -146,7 +146,7 @@ fn remove<K: Ord, V>(link: Link<K, V>, key: &K) -> Without<K, V> {
             return (joined, Some(node));
         }
     }
-    (Some(balanced(node)), removed)
+    (balanced(node), removed)
 }
 
 /// Both sides of a node that is gone.
@@ -157,7 +157,7 @@ fn join<K, V>(left: Link<K, V>, right: Link<K, V>) -> Link<K, V> {
     let (left, mut middle) = split_last(left);
     middle.left = left;
     middle.right = right;
-    Some(balanced(middle))
+    balanced(middle)
 }
 
 fn split_last<K, V>(mut node: Box<Node<K, V>>) -> (Link<K, V>, Box<Node<K, V>>) {
@@ -166,7 +166,7 @@ fn split_last<K, V>(mut node: Box<Node<K, V>>) -> (Link<K, V>, Box<Node<K, V>>) 
     };
     let (rest, last) = split_last(right);
     node.right = rest;
-    (Some(balanced(node)), last)
+    (balanced(node), last)
 }
 
 impl<K, V> Node<K, V> {
@@ -176,52 +176,60 @@ impl<K, V> Node<K, V> {
 }
 
 /// A node one side of which has got or lost one entry, balanced again.
-fn balanced<K, V>(mut node: Box<Node<K, V>>) -> Box<Node<K, V>> {
+fn balanced<K, V>(mut node: Box<Node<K, V>>) -> Link<K, V> {
     node.measure();
     let (left, right) = (weight(&node.left), weight(&node.right));
     if right > DELTA * left {
-        node.right = node.right.map(|right| {
-            let is_double = weight(&right.left) >= GAMMA * weight(&right.right);
-            if is_double {
-                turned_right(right)
-            } else {
-                right
-            }
-        });
-        return turned_left(node);
+        let inner = node.right.as_ref();
+        if inner.is_some_and(|it| weight(&it.left) >= GAMMA * weight(&it.right)) {
+            turn_right(&mut node.right);
+        }
+        let mut link = Some(node);
+        turn_left(&mut link);
+        return link;
     }
     if left > DELTA * right {
-        node.left = node.left.map(|left| {
-            let is_double = weight(&left.right) >= GAMMA * weight(&left.left);
-            if is_double { turned_left(left) } else { left }
-        });
-        return turned_right(node);
+        let inner = node.left.as_ref();
+        if inner.is_some_and(|it| weight(&it.right) >= GAMMA * weight(&it.left)) {
+            turn_left(&mut node.left);
+        }
+        let mut link = Some(node);
+        turn_right(&mut link);
+        return link;
     }
-    node
+    Some(node)
 }
 
-/// Its right child is on top of it then.
-fn turned_left<K, V>(mut node: Box<Node<K, V>>) -> Box<Node<K, V>> {
+/// Puts the right child on top of its parent.
+fn turn_left<K, V>(link: &mut Link<K, V>) {
+    let Some(mut node) = link.take() else {
+        return;
+    };
     let Some(mut top) = node.right.take() else {
-        return node;
+        *link = Some(node);
+        return;
     };
     node.right = top.left.take();
     node.measure();
     top.left = Some(node);
     top.measure();
-    top
+    *link = Some(top);
 }
 
-/// Its left child is on top of it then.
-fn turned_right<K, V>(mut node: Box<Node<K, V>>) -> Box<Node<K, V>> {
+/// Puts the left child on top of its parent.
+fn turn_right<K, V>(link: &mut Link<K, V>) {
+    let Some(mut node) = link.take() else {
+        return;
+    };
     let Some(mut top) = node.left.take() else {
-        return node;
+        *link = Some(node);
+        return;
     };
     node.left = top.right.take();
     node.measure();
     top.right = Some(node);
     top.measure();
-    top
+    *link = Some(top);
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "sim",
         Pure,
-        "error limits telemetry plant time entropy id doc record access reconcile wire session peer store replica engine",
+        "error limits telemetry plant time entropy id doc record query access reconcile wire session peer store replica engine",
     ),
 ];
 

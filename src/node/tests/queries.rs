@@ -163,9 +163,12 @@ impl Reader {
                 }
             }
         };
-        if timeout(Duration::from_secs(20), reading).await.is_err() {
-            panic!("{}: the list does not become what is found", self.query);
-        }
+        let settled = timeout(Duration::from_secs(20), reading).await;
+        let query = &self.query;
+        assert!(
+            settled.is_ok(),
+            "{query}: the list does not become what is found"
+        );
     }
 }
 

@@ -59,15 +59,18 @@ fn holds(term: &Term, value: &Value) -> bool {
         Term::Not(term) => !holds(term, value),
         Term::Compare(field, comparison, literal) => {
             let order = field.find(value).and_then(|it| order(it, literal));
-            match (comparison, order) {
-                (Comparison::NotEqual, None | Some(Ordering::Less | Ordering::Greater)) => true,
-                (Comparison::Less | Comparison::LessOrEqual, Some(Ordering::Less)) => true,
-                (Comparison::Greater | Comparison::GreaterOrEqual, Some(Ordering::Greater)) => true,
-                (
-                    Comparison::Equal | Comparison::LessOrEqual | Comparison::GreaterOrEqual,
-                    Some(Ordering::Equal),
-                ) => true,
-                _ => false,
+            let (less, equal, greater) = (
+                order == Some(Ordering::Less),
+                order == Some(Ordering::Equal),
+                order == Some(Ordering::Greater),
+            );
+            match comparison {
+                Comparison::Equal => equal,
+                Comparison::NotEqual => order.is_none() || less || greater,
+                Comparison::Less => less,
+                Comparison::LessOrEqual => less || equal,
+                Comparison::Greater => greater,
+                Comparison::GreaterOrEqual => greater || equal,
             }
         }
         Term::In(field, literals) => match field.find(value) {
@@ -102,7 +105,15 @@ fn kind(value: &Value) -> Value {
     match value {
         Value::Uint(_) | Value::Float(_) | Value::Counter(_) => Value::Int(0),
         Value::Text(_) => Value::Str(String::new()),
-        other => other.clone(),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Str(_)
+        | Value::Bytes(_)
+        | Value::Timestamp(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Unknown { .. } => value.clone(),
     }
 }
 
@@ -248,4 +259,17 @@ fn texts_lists_sets_and_maps_are_looked_into() {
 fn a_deleted_record_is_never_found() {
     let value = super::map([("a", Value::Int(1)), (DELETED_KEY, Value::Timestamp(1))]);
     assert!(!Query::all().matches(&value));
+}
+
+#[test]
+fn a_selection_holds_one_more_than_its_limit() {
+    let query = Query::all().order_by(super::super::field("n")).limit(3);
+    let mut selection = Selection::new(query);
+    for n in 0..200_u8 {
+        // In an order in which good ones come late.
+        let value = json(&format!("{{\"n\": {}}}", n.wrapping_mul(73)));
+        selection.offer(id(n), value);
+        assert!(selection.len() <= 4, "{n}");
+    }
+    assert_eq!(selection.finish().0.len(), 3);
 }

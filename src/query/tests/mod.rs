@@ -170,15 +170,14 @@ fn any_filter() -> impl Strategy<Value = Filter> {
         1 => any_field().prop_map(Term::Exists),
         1 => any_field().prop_map(Term::IsNull),
     ];
-    let term = leaf.prop_map(Filter).prop_recursive(5, 24, 3, |inner| {
+    leaf.prop_map(Filter).prop_recursive(5, 24, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| a.and(b)),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| a.or(b)),
             inner.clone().prop_map(Filter::not),
             (any_field(), inner).prop_map(|(a, b)| a.any(b)),
         ]
-    });
-    term
+    })
 }
 
 fn any_order() -> impl Strategy<Value = Vec<OrderBy>> {

@@ -68,7 +68,16 @@ fn numbers(a: &Value, b: &Value) -> Ordering {
     let whole = |it: &Value| match it {
         Value::Int(it) | Value::Counter(it) => Some(i128::from(*it)),
         Value::Uint(it) => Some(i128::from(*it)),
-        _ => None,
+        Value::Null
+        | Value::Bool(_)
+        | Value::Float(_)
+        | Value::Str(_)
+        | Value::Text(_)
+        | Value::Bytes(_)
+        | Value::Timestamp(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Unknown { .. } => None,
     };
     let against = |float: f64, whole: i128| {
         if float.is_nan() || float > 2.0_f64.powi(70) {

@@ -43,8 +43,16 @@ proptest! {
     }
 }
 
+/// Each text is read as the query beside it, and so is what that shows itself as.
+fn all_mean<const N: usize>(pairs: [(&str, Query); N]) {
+    for (text, query) in pairs {
+        assert_eq!(parse(text), query, "{text}");
+        assert_eq!(parse(&query.to_string()), query, "{query}");
+    }
+}
+
 #[test]
-fn the_textual_form_means_what_the_builder_means() {
+fn clauses_in_text_mean_what_the_builder_means() {
     let noon = Timestamp::from_millis(1_796_126_400_000);
     let pairs = [
         ("", Query::all()),
@@ -79,6 +87,13 @@ fn the_textual_form_means_what_the_builder_means() {
             .order_by(field("a").descending())
             .order_by(field("b")),
         ),
+    ];
+    all_mean(pairs);
+}
+
+#[test]
+fn conditions_in_text_mean_what_the_builder_means() {
+    let pairs = [
         (
             r#"(a >= 1 or a <= -1.5) and labels contains "x" and t starts with "y""#,
             Query::filter(
@@ -116,10 +131,7 @@ fn the_textual_form_means_what_the_builder_means() {
             ),
         ),
     ];
-    for (text, query) in pairs {
-        assert_eq!(parse(text), query, "{text}");
-        assert_eq!(parse(&query.to_string()), query, "{query}");
-    }
+    all_mean(pairs);
 }
 
 #[test]
@@ -269,7 +281,7 @@ fn a_cursor_is_of_one_order_and_not_damaged() {
         let refused = damaged.and_then(|it| query.clone().after(it).check());
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput, "{at}");
     }
-    for text in ["", "0", "zz", &text[2..20], &"ab".repeat(10_000)] {
+    for text in ["", "0", "zz", &"ab".repeat(15), &"ab".repeat(10_000)] {
         assert!(text.parse::<Cursor>().is_err());
     }
     let query = query.after(cursor);
