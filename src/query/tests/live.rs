@@ -221,10 +221,19 @@ fn a_live_query_has_a_bound() {
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
     let mut board = Board::new(Query::all()).unwrap();
     let mut events = VecDeque::new();
-    let mut selection = board.selection();
-    for n in 0..i64::try_from(over).unwrap() {
-        selection.offer(many(n), numbered(n));
-    }
-    let refused = board.reset(selection, &mut events).unwrap_err();
+    let over = i64::try_from(over).unwrap();
+    let select = |board: &Board, count| {
+        let mut selection = board.selection();
+        for n in 0..count {
+            selection.offer(many(n), numbered(n));
+        }
+        selection
+    };
+    let all = select(&board, over);
+    let refused = board.reset(all, &mut events).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
+    let most = select(&board, over - 1);
+    board.reset(most, &mut events).unwrap();
+    let one_more = board.set(many(over), &numbered(over), &mut events);
+    assert_eq!(one_more.unwrap_err().kind(), ErrorKind::TooLarge);
 }
