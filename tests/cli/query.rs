@@ -87,7 +87,7 @@ fn people_see_a_table() {
         let words = line.split_whitespace().map(str::to_owned);
         words.collect::<Vec<_>>()
     };
-    assert_eq!(words(lines[0]), ["id", "labels", "title", "votes"]);
+    assert_eq!(words(lines[0]), ["record", "labels", "title", "votes"]);
     assert_eq!(words(lines[1])[1..], ["[\"home\"]", "Water", "2"]);
     assert_eq!(words(lines[2])[1..], ["[\"home\",\"spring\"]", "Sow", "3"]);
     assert_eq!(lines[3], "2 records");

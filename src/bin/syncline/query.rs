@@ -86,7 +86,7 @@ fn say_table(page: Page<Json>, out: Output) -> Result<(), Failure> {
         .flat_map(|it| it.keys().map(String::as_str))
         .collect();
     let columns: Vec<&str> = names.iter().copied().take(COLUMNS_MAX).collect();
-    let head = ["id"].iter().chain(&columns);
+    let head = ["record"].iter().chain(&columns);
     let head: Vec<String> = head.map(|it| shorten(it, CELL_WIDTH)).collect();
     let rows = page.records.iter().map(|(id, record)| {
         let cells = columns.iter().map(|it| cell(record.get(it)));
