@@ -16,6 +16,7 @@ pub mod limits;
 pub mod node;
 pub mod peer;
 pub mod plant;
+pub mod query;
 pub mod reconcile;
 pub mod record;
 pub mod replica;

@@ -69,7 +69,7 @@ pub struct Changed {
     /// The record's heads.
     pub heads: Heads,
     before: Option<Value>,
-    after: Value,
+    pub(super) after: Value,
 }
 
 impl Changed {

@@ -18,6 +18,7 @@ mod files;
 mod hub;
 mod kill;
 mod processes;
+mod query;
 mod records;
 #[cfg(feature = "sim")]
 mod sim;

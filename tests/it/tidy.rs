@@ -25,6 +25,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     ("conflict", Pure, "error limits entropy id doc"),
     ("contract", Pure, "error limits id doc conflict"),
     ("record", Pure, "error limits time id doc"),
+    ("query", Pure, "error limits id doc record"),
     ("access", Pure, "entropy id"),
     ("ledger", Pure, "time codec id"),
     ("reconcile", Pure, "error limits id"),
@@ -50,12 +51,12 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "node",
         Io,
-        "error limits telemetry time entropy id doc record access wire session peer store replica engine transport",
+        "error limits telemetry time entropy id doc record query access wire session peer store replica engine transport",
     ),
     (
         "sim",
         Pure,
-        "error limits telemetry plant time entropy id doc record access reconcile wire session peer store replica engine",
+        "error limits telemetry plant time entropy id doc record query access reconcile wire session peer store replica engine",
     ),
 ];
 

@@ -52,6 +52,16 @@ pub(crate) enum Command {
     Restore(RecordArgs),
     /// List collections, or the records of one.
     Ls(ListArgs),
+    /// Find records: which, in which order, how many.
+    ///
+    /// A query is a filter, an order and a limit, each of which may be missing:
+    ///
+    ///   done = false and due < 2026-12-01 order by due, votes desc limit 20
+    ///
+    /// Conditions: = != < <= > >=, in (…), contains, starts with, exists, is null, any field (…);
+    /// and, or, not, parentheses. Texts stand in quotes. docs/guide/queries.md has all of it.
+    #[command(verbatim_doc_comment)]
+    Query(QueryArgs),
     /// Print changes as they happen, until interrupted.
     Watch(WatchArgs),
     /// Exchange everything with another replica once, until both hold the same.
@@ -170,6 +180,22 @@ pub(crate) struct ListArgs {
     pub(crate) store: StoreArgs,
     /// The collection; without it, all collections are named.
     pub(crate) collection: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The collection.
+    pub(crate) collection: String,
+    /// The query; an empty one finds all records.
+    pub(crate) query: String,
+    /// Go on behind the last page, which named this cursor.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+    /// Say how the query would be served, and do not run it.
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,6 +12,7 @@ mod import;
 mod lines;
 mod output;
 mod progress;
+mod query;
 mod reach;
 mod records;
 mod serve;
@@ -75,6 +76,7 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Rm(it) => records::remove(it, space, out).await,
         Command::Restore(it) => records::restore(it, space, out).await,
         Command::Ls(it) => records::list(it, space, out).await,
+        Command::Query(it) => query::run(it, space, out).await,
         Command::Watch(it) => watch::run(it, space, out).await,
         Command::Sync(it) => reach::sync(it, space, out).await,
         Command::Status(it) => status::run(it, space, out).await,

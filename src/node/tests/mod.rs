@@ -5,6 +5,7 @@ mod contracts;
 mod failure;
 mod links;
 mod progress;
+mod queries;
 mod reads;
 mod runtimes;
 

@@ -18,6 +18,7 @@ mod intake;
 mod json;
 mod lies;
 mod material;
+mod query;
 mod reconcile;
 mod script;
 mod session;
@@ -29,6 +30,7 @@ mod wire;
 pub use change::change;
 pub use intake::intake;
 pub use json::json;
+pub use query::query;
 pub use reconcile::reconcile;
 pub use session::session;
 #[cfg(feature = "redb")]
@@ -46,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     ("change", change),
     ("intake", intake),
     ("json", json),
+    ("query", query),
     ("reconcile", reconcile),
     ("session", session),
     #[cfg(feature = "redb")]
