@@ -41,7 +41,7 @@ fn create(store: StoreId, number: usize) -> Write {
     let ((), change) = document
         .edit::<_, syncline::Error>(meta(), |edit| edit.put_map(&fields))
         .unwrap();
-    let view = (document.heads(), document.value().unwrap().to_bytes());
+    let view = (document.heads(), document.shown(None).unwrap().into());
     Write {
         key,
         change: change.unwrap(),

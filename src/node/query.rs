@@ -11,7 +11,7 @@ use crate::doc::Value;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::query::{Cursor, Query, Selection};
-use crate::record::{self, Record};
+use crate::record::Record;
 
 /// What a query found: all of it, or as much as its limit lets in.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Records {
     /// Those of [`Query::check`], and when the store can't be read. A record that can't be is in
     /// [`Page::unreadable`].
     pub async fn query(&self, query: &Query) -> Result<Page<Json>> {
-        self.page(query, |value| Ok(value.to_json())).await
+        self.page(query, |_, value| Ok(value.to_json())).await
     }
 
     /// As [`Records::query`], from text: see [`crate::query`].
@@ -142,7 +142,7 @@ impl Records {
     async fn page<T: Send + 'static>(
         &self,
         query: &Query,
-        read: impl Fn(&Value) -> Result<T> + Send + 'static,
+        read: impl Fn(RecordId, Value) -> Result<T> + Send + 'static,
     ) -> Result<Page<T>> {
         query.check()?;
         let (selection, unreadable) = self.select(Selection::new(query.clone())).await?;
@@ -156,7 +156,7 @@ impl Records {
                 unreadable,
             };
             for it in selected {
-                match read(&it.value) {
+                match read(it.record, it.value) {
                     Ok(value) => page.records.push((it.record, value)),
                     Err(error) => page.unreadable.push((it.record, error)),
                 }
@@ -183,12 +183,18 @@ impl Records {
 
 impl<T: Record + Send + 'static> Collection<T> {
     /// The records that a query asks for, in its order. Costs and errors are those of
-    /// [`Records::query`]; a record that does not have the shape of `T` is in [`Page::unreadable`].
+    /// [`Records::query`]; a record that does not have the shape of `T`, or breaks its contract, is in
+    /// [`Page::unreadable`].
     ///
     /// # Errors
     /// As [`Records::query`].
     pub async fn query(&self, query: &Query) -> Result<Page<T>> {
-        self.untyped().page(query, |it| record::read(it)).await
+        let records = self.untyped();
+        let read = {
+            let records = records.clone();
+            move |id, value| records.shared().read_as(&records.key(id), value)
+        };
+        records.page(query, read).await
     }
 
     /// As [`Collection::query`], from text: see [`crate::query`].

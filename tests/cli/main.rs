@@ -11,6 +11,7 @@
 mod batch;
 mod command;
 mod compact;
+mod conflicts;
 mod demo;
 mod doctor;
 mod failures;

@@ -51,7 +51,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "node",
         Io,
-        "error limits telemetry time entropy id doc record query access wire session peer store replica engine transport",
+        "error limits telemetry time entropy id doc conflict contract record query access wire session peer store replica engine transport",
     ),
     (
         "sim",

@@ -62,6 +62,12 @@ pub(crate) enum Command {
     /// and, or, not, parentheses. Texts stand in quotes. docs/guide/queries.md has all of it.
     #[command(verbatim_doc_comment)]
     Query(QueryArgs),
+    /// List fields in which values stand that were written at the same time.
+    Conflicts(ConflictsArgs),
+    /// Tell how such a field came to be shown as it is.
+    Explain(ExplainArgs),
+    /// End such a conflict: write the value that counts.
+    Resolve(ResolveArgs),
     /// Print changes as they happen, until interrupted.
     Watch(WatchArgs),
     /// Exchange everything with another replica once, until both hold the same.
@@ -196,6 +202,35 @@ pub(crate) struct QueryArgs {
     /// Say how the query would be served, and do not run it.
     #[arg(long)]
     pub(crate) explain: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConflictsArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The collection.
+    pub(crate) collection: String,
+    /// Only this record, by id or name.
+    #[arg(value_parser = NotEmpty::new())]
+    pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+    /// The field, as in address.lines[2].
+    pub(crate) field: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResolveArgs {
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+    /// The field, as in address.lines[2].
+    pub(crate) field: String,
+    /// The value: JSON, or - for stdin.
+    pub(crate) value: String,
 }
 
 #[derive(Debug, clap::Args)]

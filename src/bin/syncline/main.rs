@@ -4,6 +4,7 @@
 
 mod args;
 mod compact;
+mod conflicts;
 mod demo;
 mod doctor;
 mod export;
@@ -77,6 +78,9 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Restore(it) => records::restore(it, space, out).await,
         Command::Ls(it) => records::list(it, space, out).await,
         Command::Query(it) => query::run(it, space, out).await,
+        Command::Conflicts(it) => conflicts::list(it, space, out).await,
+        Command::Explain(it) => conflicts::explain(it, space, out).await,
+        Command::Resolve(it) => conflicts::resolve(it, space, out).await,
         Command::Watch(it) => watch::run(it, space, out).await,
         Command::Sync(it) => reach::sync(it, space, out).await,
         Command::Status(it) => status::run(it, space, out).await,

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 
+use crate::error::{Error, ErrorKind};
+
 pub use diff::Patch;
 pub use read::ReadError;
 
@@ -55,6 +57,39 @@ pub fn show_path(path: &[PathStep]) -> String {
         text.push_str("the record");
     }
     text
+}
+
+/// Reads a path as [`show_path`] writes it. Keys with dots or brackets can't be written so.
+///
+/// ```
+/// use syncline::doc::value::{parse_path, show_path};
+/// assert_eq!(show_path(&parse_path("address.lines[2]")?), "address.lines[2]");
+/// assert!(parse_path("address..city").is_err());
+/// # Ok::<_, syncline::Error>(())
+/// ```
+///
+/// # Errors
+/// `InvalidInput` if a key is missing, or what is in brackets is no position.
+pub fn parse_path(text: &str) -> Result<Vec<PathStep>, Error> {
+    let wrong = || {
+        let message = format!("'{text}' names no field; write it as in address.lines[2]");
+        Error::new(ErrorKind::InvalidInput, message)
+    };
+    let mut path = Vec::new();
+    for part in text.split('.') {
+        let mut parts = part.split('[');
+        let key = parts
+            .next()
+            .filter(|it| !it.is_empty() && !it.contains(']'));
+        path.push(PathStep::from(key.ok_or_else(wrong)?));
+        for index in parts {
+            let index = index
+                .strip_suffix(']')
+                .and_then(|it| it.parse::<usize>().ok());
+            path.push(PathStep::from(index.ok_or_else(wrong)?));
+        }
+    }
+    Ok(path)
 }
 
 /// What a document holds at one place.
