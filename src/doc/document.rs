@@ -12,6 +12,7 @@ use super::change::{Change, ChangeFault};
 use super::edit::{DELETED_KEY, Edit};
 use super::fault::DocumentFault;
 use super::guard::guarded;
+use super::history::is_mark;
 use super::inspect::is_snapshot;
 use super::materialise;
 use super::saved;
@@ -32,7 +33,7 @@ const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
 pub struct EditMeta {
     /// When the edit is made; a change keeps whole seconds.
     pub time: WallTime,
-    /// Why the edit is made.
+    /// Why the edit is made. It can't begin like the mark of an undo or redo ([`super::history`]).
     pub message: Option<String>,
 }
 
@@ -197,7 +198,7 @@ impl Document {
         self.spoiled
     }
 
-    const fn check_usable(&self) -> Result<(), DocumentFault> {
+    pub(super) const fn check_usable(&self) -> Result<(), DocumentFault> {
         if self.spoiled {
             Err(DocumentFault::Spoiled)
         } else {
@@ -269,12 +270,7 @@ impl Document {
     /// # Errors
     /// As [`Document::value`].
     pub fn value_at(&self, heads: &Heads) -> Result<Value, DocumentFault> {
-        let heads: Vec<_> = heads
-            .as_slice()
-            .iter()
-            .map(|it| automerge::ChangeHash(*it.as_bytes()))
-            .collect();
-        self.value_or_at(Some(&heads))
+        self.value_or_at(Some(&foreign_heads(heads)))
     }
 
     fn value_or_at(&self, heads: Option<&[automerge::ChangeHash]>) -> Result<Value, DocumentFault> {
@@ -319,14 +315,26 @@ impl Document {
     /// Costs in proportion to the edit, not to the document.
     ///
     /// # Errors
-    /// - What `work` returns, and `TooLarge` or `InvalidInput` for a value: the document is as it
-    ///   was before.
+    /// - What `work` returns, and `TooLarge` or `InvalidInput` for a value or the message: the document
+    ///   is as it was before.
     /// - `TooLarge` when the change as a whole is over a limit, `Poisoned` when Automerge fails: the
     ///   document can't be used any more and has to be loaded again
     ///   ([`DocumentFault::Spoiled`]).
     pub fn edit<R, E: From<Error>>(
         &mut self,
         meta: EditMeta,
+        work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
+    ) -> Result<(R, Option<Change>), E> {
+        check_reason(&meta)?;
+        self.commit(meta, false, work)
+    }
+
+    /// As [`Document::edit`], with any message, and where `always` is set a change without operations
+    /// if nothing differs.
+    pub(super) fn commit<R, E: From<Error>>(
+        &mut self,
+        meta: EditMeta,
+        always: bool,
         work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
     ) -> Result<(R, Option<Change>), E> {
         self.check_usable().map_err(Error::from)?;
@@ -348,9 +356,17 @@ impl Document {
                 return Err(panicked(reason).into());
             }
         };
-        let mut options = CommitOptions::default().with_time(meta.time.as_unix_seconds());
-        options.message = meta.message;
-        let committed = guarded(|| transaction.commit_with(options).0).map_err(panicked);
+        let EditMeta { time, message } = meta;
+        let options = |message| {
+            let mut options = CommitOptions::default().with_time(time.as_unix_seconds());
+            options.message = message;
+            options
+        };
+        let mut committed = guarded(|| transaction.commit_with(options(message.clone())).0);
+        if always && matches!(committed, Ok(None)) {
+            committed = guarded(|| Some(self.inner.empty_commit(options(message))));
+        }
+        let committed = committed.map_err(panicked);
         match committed.and_then(|hash| self.last_change(hash.is_some())) {
             Ok(change) => Ok((result, change)),
             Err(error) => {
@@ -383,6 +399,14 @@ impl fmt::Debug for Document {
             .field("heads", &heads)
             .finish_non_exhaustive()
     }
+}
+
+/// Heads as Automerge has them.
+pub(super) fn foreign_heads(heads: &Heads) -> Vec<automerge::ChangeHash> {
+    let hashes = heads.as_slice().iter();
+    hashes
+        .map(|it| automerge::ChangeHash(*it.as_bytes()))
+        .collect()
 }
 
 fn wide(bytes: usize) -> u64 {
@@ -452,6 +476,16 @@ fn over_limit(fault: ChangeFault) -> Error {
     };
     let message = format!("the change that the edit makes: {fault}");
     Error::new(kind, message).with_source(fault)
+}
+
+/// What a user says must not pass for what the library says.
+pub(super) fn check_reason(meta: &EditMeta) -> Result<(), Error> {
+    if meta.message.as_deref().is_some_and(is_mark) {
+        let message =
+            "a reason can't begin with 'undo:' or 'redo:' and a hash, as the library's own do";
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    Ok(())
 }
 
 fn check_message(meta: &EditMeta) -> Result<(), Error> {

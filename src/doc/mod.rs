@@ -14,6 +14,7 @@ mod first;
 #[cfg(any(test, feature = "sim"))]
 pub mod forge;
 mod guard;
+pub mod history;
 pub mod inspect;
 mod lcs;
 mod materialise;
@@ -29,6 +30,7 @@ pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};
 pub use fault::DocumentFault;
 pub use first::first_value;
+pub use history::{Revision, RevisionKind, Revisions, Undone, Version};
 pub use inspect::{
     Received, Refused, check_snapshot, inspect, inspect_snapshot, is_snapshot, received_bytes,
     refuse, snapshot_changes,

@@ -149,7 +149,7 @@ impl Writer<'_> {
     }
 
     /// Writes `value` to `prop` of `obj`, whatever is there.
-    fn create(&mut self, obj: &ObjId, prop: Prop, value: &Value) -> Result<(), Error> {
+    pub(super) fn create(&mut self, obj: &ObjId, prop: Prop, value: &Value) -> Result<(), Error> {
         self.check(value)?;
         let written = match to_automerge(value) {
             automerge::hydrate::Value::Scalar(scalar) => self.tx.put(obj, prop, scalar),

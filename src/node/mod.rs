@@ -31,6 +31,7 @@ mod documents;
 mod driver;
 mod edit;
 mod folder;
+mod history;
 mod link;
 mod progress;
 mod projector;

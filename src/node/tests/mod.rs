@@ -2,6 +2,7 @@
 
 mod busy;
 mod failure;
+mod history;
 mod links;
 mod progress;
 mod reads;
