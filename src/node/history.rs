@@ -266,3 +266,7 @@ fn check_any(heads: &Heads) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/history.md")]
+mod guide {}
