@@ -25,6 +25,13 @@ pub const CHANGE_TIME_SECONDS_MAX: u64 = 1 << 60;
 /// Longest message of a change, in bytes.
 pub const CHANGE_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 
+/// Fewest hex digits that may stand for a change's hash: of 10,000 changes some two begin alike in six
+/// with a chance of one in two, of 1,000 with one in thirty.
+pub const VERSION_DIGITS_MIN: usize = 6;
+
+/// Most changes of a history that are given at once. With the longest messages they take 4 MB.
+pub const HISTORY_PAGE_MAX: usize = 1_000;
+
 /// Largest change as it travels and is stored (possibly deflated), in bytes.
 pub const CHANGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 

@@ -50,6 +50,18 @@ impl WallTime {
         Self(millis)
     }
 
+    /// The time `seconds` seconds after the Unix epoch, or the epoch if that is earlier.
+    pub fn from_unix_seconds(seconds: i64) -> Self {
+        Self(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000))
+    }
+
+    /// Reads a time with its offset, as in `2026-11-22T09:30:00Z` or `2026-11-22T09:30+01:00`. None if
+    /// it is none, or before 1970.
+    pub fn parse(text: &str) -> Option<Self> {
+        let stamp: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(stamp.as_millisecond()).ok().map(Self)
+    }
+
     /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> u64 {
         self.0

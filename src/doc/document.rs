@@ -13,6 +13,7 @@ use super::change::{Change, ChangeFault};
 use super::edit::{DELETED_KEY, Edit};
 use super::fault::DocumentFault;
 use super::guard::guarded;
+use super::history::is_mark;
 use super::inspect::is_snapshot;
 use super::lens::Lens;
 use super::saved;
@@ -33,7 +34,7 @@ const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
 pub struct EditMeta {
     /// When the edit is made; a change keeps whole seconds.
     pub time: WallTime,
-    /// Why the edit is made.
+    /// Why the edit is made. It can't begin like the mark of an undo or redo ([`super::history`]).
     pub message: Option<String>,
 }
 
@@ -207,7 +208,7 @@ impl Document {
         self.spoiled
     }
 
-    const fn check_usable(&self) -> Result<(), DocumentFault> {
+    pub(super) const fn check_usable(&self) -> Result<(), DocumentFault> {
         if self.spoiled {
             Err(DocumentFault::Spoiled)
         } else {
@@ -317,8 +318,8 @@ impl Document {
     /// Costs in proportion to the edit, not to the document.
     ///
     /// # Errors
-    /// - What `work` returns, and `TooLarge` or `InvalidInput` for a value: the document is as it
-    ///   was before.
+    /// - What `work` returns, and `TooLarge` or `InvalidInput` for a value or the message: the document
+    ///   is as it was before.
     /// - `TooLarge` when the change as a whole is over a limit, `Poisoned` when Automerge fails: the
     ///   document can't be used any more and has to be loaded again
     ///   ([`DocumentFault::Spoiled`]).
@@ -327,16 +328,19 @@ impl Document {
         meta: EditMeta,
         work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
     ) -> Result<(R, Option<Change>), E> {
+        check_reason(&meta)?;
         match self.seen().map_err(Error::from)? {
             Some(seen) => self.edit_shown(&seen, meta, work),
-            None => self.edit_seen(meta, work),
+            None => self.commit(meta, false, work),
         }
     }
 
-    /// Edits what Automerge shows.
-    pub(super) fn edit_seen<R, E: From<Error>>(
+    /// Edits what Automerge shows, with any message; where `always` is set by a change without operations
+    /// if nothing differs.
+    pub(super) fn commit<R, E: From<Error>>(
         &mut self,
         meta: EditMeta,
+        always: bool,
         work: impl FnOnce(&mut Edit<'_>) -> Result<R, E>,
     ) -> Result<(R, Option<Change>), E> {
         self.check_usable().map_err(Error::from)?;
@@ -359,9 +363,17 @@ impl Document {
                 return Err(panicked(reason).into());
             }
         };
-        let mut options = CommitOptions::default().with_time(seconds);
-        options.message = meta.message;
-        let committed = guarded(|| transaction.commit_with(options).0).map_err(panicked);
+        let message = meta.message;
+        let options = |message| {
+            let mut options = CommitOptions::default().with_time(seconds);
+            options.message = message;
+            options
+        };
+        let mut committed = guarded(|| transaction.commit_with(options(message.clone())).0);
+        if always && matches!(committed, Ok(None)) {
+            committed = guarded(|| Some(self.inner.empty_commit(options(message))));
+        }
+        let committed = committed.map_err(panicked);
         match committed.and_then(|hash| self.last_change(hash.is_some())) {
             Ok(change) => Ok((result, change)),
             Err(error) => {
@@ -407,6 +419,14 @@ impl fmt::Debug for Document {
             .field("heads", &heads)
             .finish_non_exhaustive()
     }
+}
+
+/// Heads as Automerge has them.
+pub(super) fn foreign_heads(heads: &Heads) -> Vec<automerge::ChangeHash> {
+    let hashes = heads.as_slice().iter();
+    hashes
+        .map(|it| automerge::ChangeHash(*it.as_bytes()))
+        .collect()
 }
 
 fn wide(bytes: usize) -> u64 {
@@ -476,6 +496,16 @@ fn over_limit(fault: ChangeFault) -> Error {
     };
     let message = format!("the change that the edit makes: {fault}");
     Error::new(kind, message).with_source(fault)
+}
+
+/// What a user says must not pass for what the library says.
+pub(super) fn check_reason(meta: &EditMeta) -> Result<(), Error> {
+    if meta.message.as_deref().is_some_and(is_mark) {
+        let message =
+            "a reason can't begin with 'undo:' or 'redo:' and a hash, as the library's own do";
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    Ok(())
 }
 
 fn check_message(meta: &EditMeta) -> Result<(), Error> {

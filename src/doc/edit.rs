@@ -41,6 +41,10 @@ impl<'d> Edit<'d> {
         }
     }
 
+    pub(super) const fn writer(&mut self) -> &mut Writer<'d> {
+        &mut self.writer
+    }
+
     pub(super) fn into_transaction(self) -> Transaction<'d> {
         self.writer.tx
     }

@@ -78,11 +78,11 @@ impl Document {
     ) -> Result<(R, Option<Change>), E> {
         let mut draft = self.clone();
         draft.lens = None;
-        draft.edit_seen(EditMeta::at(meta.time), |edit| {
+        draft.commit(EditMeta::at(meta.time), false, |edit| {
             let mut places = seen.places.iter();
             places.try_for_each(|(path, shown)| edit.set(path, shown))
         })?;
-        let (result, _) = draft.edit_seen(meta.clone(), work)?;
+        let (result, _) = draft.commit(meta.clone(), false, work)?;
         let mut after = draft.value().map_err(Error::from)?;
         let mut anew = Vec::new();
         for (path, shown) in &seen.places {
@@ -96,7 +96,7 @@ impl Document {
         let Value::Map(after) = after else {
             return Err(Error::from(DocumentFault::Spoiled).into());
         };
-        let ((), change) = self.edit_seen(meta, |edit| {
+        let ((), change) = self.commit(meta, false, |edit| {
             anew.iter().try_for_each(|it| edit.remove(it))?;
             edit.become_map(&after).map_err(E::from)
         })?;
@@ -114,7 +114,7 @@ impl Document {
         path: &[PathStep],
         value: &Value,
     ) -> Result<((), Option<Change>), Error> {
-        self.edit_seen(meta, |edit| edit.replace(path, value))
+        self.commit(meta, false, |edit| edit.replace(path, value))
     }
 
     /// What a lens shows otherwise than Automerge does, if it does.

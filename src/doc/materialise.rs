@@ -46,6 +46,17 @@ pub(super) fn value_at<D: ReadDoc>(
     }
 }
 
+/// The object `obj`, with everything in it, as it was at `heads` if there are any.
+pub(super) fn object<D: ReadDoc>(
+    doc: &D,
+    obj: &ObjId,
+    kind: ObjType,
+    heads: Option<&[ChangeHash]>,
+) -> Result<Value, DocumentFault> {
+    let reader = Reader::new(doc, heads);
+    reader.object(obj, kind, limits::VALUE_DEPTH_MAX)
+}
+
 /// A document at one time: now, or at some heads of its past.
 struct Reader<'a, D> {
     doc: &'a D,

@@ -15,6 +15,7 @@ mod first;
 #[cfg(any(test, feature = "sim"))]
 pub mod forge;
 mod guard;
+pub mod history;
 pub mod inspect;
 mod lcs;
 pub mod lens;
@@ -32,6 +33,7 @@ pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};
 pub use fault::DocumentFault;
 pub use first::first_value;
+pub use history::{Revision, RevisionKind, Revisions, Undone, Version};
 pub use inspect::{
     Received, Refused, check_snapshot, inspect, inspect_snapshot, is_snapshot, received_bytes,
     refuse, snapshot_changes,

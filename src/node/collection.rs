@@ -45,6 +45,31 @@ impl<T: Record> Collection<T> {
         Self { records, of }
     }
 
+    /// The same collection; what is written by the handle that this gives says why, as
+    /// [`Records::because`] explains.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use syncline::Node;
+    /// # use syncline::autosurgeon::Reconcile;
+    /// # #[derive(Reconcile, Serialize, Deserialize)]
+    /// # struct Task {
+    /// #     done: bool,
+    /// # }
+    /// # #[tokio::main]
+    /// # async fn main() -> syncline::Result<()> {
+    /// # let node = Node::builder().open().await?;
+    /// let tasks = node.collection::<Task>("tasks")?;
+    /// let id = tasks.insert(&Task { done: false }).await?;
+    /// tasks.because("checked by Ana").update(id, |task| task.done = true).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn because(&self, reason: &str) -> Self {
+        Self::new(self.records.because(reason))
+    }
+
     /// The collection's name.
     pub fn name(&self) -> &CollectionId {
         self.records.name()
@@ -81,7 +106,7 @@ impl<T: Record> Collection<T> {
             let change = record::create(document, meta, value)?;
             Ok(((), Some(change)))
         };
-        self.shared().edit(&self.key(id), true, create).await
+        self.records.write(id, true, create).await
     }
 
     /// Reads a record; `None` if there is none or it is deleted.
@@ -112,10 +137,8 @@ impl<T: Record> Collection<T> {
         id: RecordId,
         mut work: impl FnMut(&mut T) -> R + Send,
     ) -> Result<R> {
-        let key = self.key(id);
         let update = |document: &mut _, meta| record::update(document, meta, &mut work);
-        let updated = self.shared().edit(&key, false, update).await;
-        updated.map_err(|error| error.context(key))
+        self.records.write(id, false, update).await
     }
 
     /// Deletes a record; `false` if it was deleted already. Its history stays, and
@@ -186,6 +209,10 @@ impl<T: Record> Collection<T> {
     /// The same records as JSON.
     pub fn untyped(&self) -> Records {
         self.records.clone()
+    }
+
+    pub(super) const fn records(&self) -> &Records {
+        &self.records
     }
 
     const fn space(&self) -> SpaceId {

@@ -32,6 +32,7 @@ mod documents;
 mod driver;
 mod edit;
 mod folder;
+mod history;
 mod link;
 mod live;
 mod progress;

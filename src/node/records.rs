@@ -24,6 +24,8 @@ pub struct Records {
     handle: Arc<Handle>,
     space: SpaceId,
     name: CollectionId,
+    /// Why what is written by this handle is written.
+    reason: Option<Arc<str>>,
 }
 
 impl Records {
@@ -32,7 +34,29 @@ impl Records {
             handle,
             space,
             name,
+            reason: None,
         }
+    }
+
+    /// The same collection; what is written by the handle that this gives says why. The reason goes
+    /// with each change, in clear, and everybody sees it who has the record.
+    ///
+    /// A reason of more than [`limits::CHANGE_MESSAGE_BYTES_MAX`] bytes makes each write fail with
+    /// `TooLarge`, and one that begins like the mark of an undo (`undo:` or `redo:` and a hash) with
+    /// `InvalidInput`.
+    ///
+    /// [`limits::CHANGE_MESSAGE_BYTES_MAX`]: crate::limits::CHANGE_MESSAGE_BYTES_MAX
+    #[must_use]
+    pub fn because(&self, reason: &str) -> Self {
+        let reason = Some(Arc::from(reason));
+        Self {
+            reason,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -102,13 +126,11 @@ impl Records {
         id: RecordId,
         mut work: impl FnMut(&mut Edit<'_>) -> Result<R> + Send,
     ) -> Result<R> {
-        let key = self.key(id);
         let edit = |document: &mut Document, meta| {
             record::check_present(document)?;
             document.edit(meta, &mut work)
         };
-        let edited = self.shared().edit(&key, false, edit).await;
-        edited.map_err(|error: Error| error.context(key))
+        self.write(id, false, edit).await
     }
 
     /// Reads a record; `None` if there is none or it is deleted.
@@ -141,13 +163,27 @@ impl Records {
         id: RecordId,
         mut work: impl FnMut(&mut Document, doc::EditMeta) -> Result<Option<doc::Change>> + Send,
     ) -> Result<bool> {
-        let key = self.key(id);
         let change = |document: &mut _, meta| {
             let change = work(document, meta)?;
             Ok((change.is_some(), change))
         };
-        let changed = self.shared().edit(&key, false, change).await;
-        changed.map_err(|error| error.context(key))
+        self.write(id, false, change).await
+    }
+
+    /// Writes to a record with the handle's reason; `creates` as for [`Shared::edit`].
+    pub(super) async fn write<R: Send>(
+        &self,
+        id: RecordId,
+        creates: bool,
+        mut work: impl FnMut(&mut Document, doc::EditMeta) -> Result<(R, Option<doc::Change>)> + Send,
+    ) -> Result<R> {
+        let key = self.key(id);
+        let work = |document: &mut _, mut meta: doc::EditMeta| {
+            meta.message = self.reason().map(str::to_owned);
+            work(document, meta)
+        };
+        let written = self.shared().edit(&key, creates, work).await;
+        written.map_err(|error| error.context(key))
     }
 
     /// All records that can be read, in order of their ids, deleted ones left out. Costs in

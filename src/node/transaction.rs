@@ -34,6 +34,13 @@ pub struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
+    /// What is changed from now on says why, unless the handle that is used says so itself
+    /// ([`Records::because`]).
+    pub fn because(&mut self, reason: &str) -> &mut Self {
+        self.meta.message = Some(reason.to_owned());
+        self
+    }
+
     /// Adds a record under a new id.
     ///
     /// # Errors
@@ -54,7 +61,7 @@ impl<'a> Transaction<'a> {
         id: RecordId,
         value: &T,
     ) -> Result<()> {
-        self.edit_document(&collection.key(id), true, |document, meta| {
+        self.edit_document((collection.records(), id), true, |document, meta| {
             let change = record::create(document, meta, value)?;
             Ok(((), Some(change)))
         })
@@ -84,7 +91,7 @@ impl<'a> Transaction<'a> {
         id: RecordId,
         work: impl FnOnce(&mut T) -> R,
     ) -> Result<R> {
-        self.edit_document(&collection.key(id), false, |document, meta| {
+        self.edit_document((collection.records(), id), false, |document, meta| {
             record::update(document, meta, work)
         })
     }
@@ -94,7 +101,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// `NotFound` if there is none.
     pub fn delete<T: Record>(&mut self, collection: &Collection<T>, id: RecordId) -> Result<bool> {
-        self.delete_json(&collection.untyped(), id)
+        self.delete_json(collection.records(), id)
     }
 
     /// Takes a deletion back; `false` if the record is not deleted.
@@ -102,7 +109,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// `NotFound` if there is none.
     pub fn restore<T: Record>(&mut self, collection: &Collection<T>, id: RecordId) -> Result<bool> {
-        self.restore_json(&collection.untyped(), id)
+        self.restore_json(collection.records(), id)
     }
 
     /// Reads a record as JSON; `None` if there is none or it is deleted.
@@ -119,7 +126,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// As [`Records::put`].
     pub fn put_json(&mut self, records: &Records, id: RecordId, json: &Json) -> Result<bool> {
-        self.edit_document(&records.key(id), false, |document, meta| {
+        self.edit_document((records, id), false, |document, meta| {
             Ok(changed(record::put_json(document, meta, json)?))
         })
     }
@@ -129,7 +136,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// As [`Records::patch`].
     pub fn patch_json(&mut self, records: &Records, id: RecordId, patch: &Json) -> Result<bool> {
-        self.edit_document(&records.key(id), false, |document, meta| {
+        self.edit_document((records, id), false, |document, meta| {
             Ok(changed(record::edit_json(document, meta, patch)?))
         })
     }
@@ -144,7 +151,7 @@ impl<'a> Transaction<'a> {
         id: RecordId,
         work: impl FnOnce(&mut Edit<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.edit_document(&records.key(id), false, |document, meta| {
+        self.edit_document((records, id), false, |document, meta| {
             record::check_present(document)?;
             document.edit(meta, work)
         })
@@ -155,7 +162,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// `NotFound` if there is none.
     pub fn delete_json(&mut self, records: &Records, id: RecordId) -> Result<bool> {
-        self.edit_document(&records.key(id), false, |document, meta| {
+        self.edit_document((records, id), false, |document, meta| {
             Ok(changed(record::delete(document, meta)?))
         })
     }
@@ -165,19 +172,23 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// `NotFound` if there is none.
     pub fn restore_json(&mut self, records: &Records, id: RecordId) -> Result<bool> {
-        self.edit_document(&records.key(id), false, |document, meta| {
+        self.edit_document((records, id), false, |document, meta| {
             Ok(changed(record::restore(document, meta)?))
         })
     }
 
     fn edit_document<R>(
         &mut self,
-        key: &RecordKey,
+        (records, id): (&Records, RecordId),
         creates: bool,
         work: impl FnOnce(&mut Document, EditMeta) -> Result<(R, Option<Change>)>,
     ) -> Result<R> {
         check_count(self.writes.len() + 1)?;
-        let (meta, shared) = (self.meta.clone(), self.shared);
+        let (key, shared) = (&records.key(id), self.shared);
+        let mut meta = self.meta.clone();
+        if let Some(reason) = records.reason() {
+            meta.message = Some(reason.to_owned());
+        }
         let document = self.document(key)?;
         let loaded = document.loaded();
         let (result, change) = work(&mut loaded.document, meta)?;

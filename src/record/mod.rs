@@ -43,6 +43,7 @@
 pub mod fields;
 pub mod set;
 pub mod typed;
+mod version;
 
 use autosurgeon::Reconcile;
 use serde::Serialize;
@@ -54,6 +55,7 @@ pub use typed::{
     check_present, create, delete, edit_json, is_deleted, put_json, read, read_value, restore,
     update,
 };
+pub use version::restore_version;
 
 /// A type that a record can be read as and written from. Implemented by itself for every type
 /// with the traits it asks for.

@@ -16,6 +16,7 @@ mod demo;
 mod doctor;
 mod failures;
 mod files;
+mod history;
 mod hub;
 mod kill;
 mod processes;

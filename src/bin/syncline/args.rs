@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser as NotEmpty;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use syncline::ReplicaId;
+use syncline::{Records, ReplicaId};
 
 use crate::failure::EXIT_CODES;
 
@@ -42,14 +42,23 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Create or replace a record.
     Put(PutArgs),
-    /// Print a record.
-    Get(RecordArgs),
+    /// Print a record, as it is or as it was at a version.
+    Get(GetArgs),
     /// Change fields of a record by a JSON merge patch (RFC 7396): null removes a field.
     Edit(EditArgs),
     /// Delete a record; `restore` brings it back.
-    Rm(RecordArgs),
-    /// Take the deletion of a record back.
-    Restore(RecordArgs),
+    Rm(ChangeArgs),
+    /// Take the deletion of a record back, or make it again what it was at a version.
+    Restore(RestoreArgs),
+    /// List a record's changes, newest first: who made them, when and why. Each names a version.
+    History(HistoryArgs),
+    /// Show what is different between two versions of a record.
+    Diff(DiffArgs),
+    /// Take back what the newest change of this store did to a record, as far as others have not
+    /// changed it since.
+    Undo(ChangeArgs),
+    /// Take back the newest undo, unless this store has edited the record after it.
+    Redo(ChangeArgs),
     /// List collections, or the records of one.
     Ls(ListArgs),
     /// Find records: which, in which order, how many.
@@ -114,6 +123,72 @@ pub(crate) struct RecordArgs {
     pub(crate) id: String,
 }
 
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct ReasonArgs {
+    /// Why; it goes with the change, and everybody sees it who has the record.
+    #[arg(long, value_name = "TEXT", value_parser = NotEmpty::new())]
+    reason: Option<String>,
+}
+
+impl ReasonArgs {
+    /// The collection, whose changes say why if there is a reason.
+    pub(crate) fn of(&self, records: Records) -> Records {
+        match &self.reason {
+            Some(reason) => records.because(reason),
+            None => records,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+    /// As it was at this version: a change's hash, at least six digits of it, or a time as in
+    /// 2026-11-22T09:30:00Z.
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Make the record again what it was at this version, whoever has changed it since.
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+    /// How many changes, at most 1,000.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) limit: u16,
+    /// Go on after this change: its whole hash, as "next" names it.
+    #[arg(long, value_name = "CHANGE")]
+    pub(crate) before: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+    /// The earlier version: a change's hash, at least six digits of it, or a time.
+    pub(crate) from: String,
+    /// The later version; without it, the record as it is.
+    pub(crate) to: Option<String>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
@@ -170,6 +245,8 @@ pub(crate) struct PutArgs {
     /// stdin.
     #[arg(num_args = 1..=2, value_name = "[ID] JSON", required = true, value_parser = NotEmpty::new())]
     pub(crate) record: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -178,6 +255,8 @@ pub(crate) struct EditArgs {
     pub(crate) record: RecordArgs,
     /// The merge patch: a JSON object, or - for stdin.
     pub(crate) patch: String,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArgs,
 }
 
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ Exit codes:
   0  done
   1  failed for another reason
   2  wrong usage: a flag, a name, JSON or a file that does not fit
-  3  no such record
+  3  no such record, or version of it
   4  the store cannot be used: missing, locked, damaged, foreign, read-only, full
   5  the other side was not reached, or not in step in time
   6  the other side refused, or does not speak the protocol

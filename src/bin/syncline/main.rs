@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod export;
 mod failure;
+mod history;
 mod import;
 mod lines;
 mod output;
@@ -76,6 +77,10 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Edit(it) => records::edit(it, space, out).await,
         Command::Rm(it) => records::remove(it, space, out).await,
         Command::Restore(it) => records::restore(it, space, out).await,
+        Command::History(it) => history::list(it, space, out).await,
+        Command::Diff(it) => history::diff(it, space, out).await,
+        Command::Undo(it) => history::undo(it, space, out).await,
+        Command::Redo(it) => history::redo(it, space, out).await,
         Command::Ls(it) => records::list(it, space, out).await,
         Command::Query(it) => query::run(it, space, out).await,
         Command::Conflicts(it) => conflicts::list(it, space, out).await,

@@ -1,10 +1,14 @@
 //! `put`, `get`, `edit`, `rm`, `restore`, `ls`: one record or one list at a time.
 
 use serde_json::{Value as Json, json};
+use syncline::doc::Version;
 use syncline::{RecordId, Records, SpaceId};
 
-use crate::args::{EditArgs, ListArgs, PutArgs, RecordArgs};
+use crate::args::{
+    ChangeArgs, EditArgs, GetArgs, ListArgs, PutArgs, ReasonArgs, RecordArgs, RestoreArgs,
+};
 use crate::failure::Failure;
+use crate::history;
 use crate::output::Output;
 use crate::store;
 use crate::text::{counted, shorten, table};
@@ -21,7 +25,7 @@ pub(crate) async fn put(args: PutArgs, space: SpaceId, out: Output) -> Result<()
     let value = store::json_argument(json)?;
     let node = store::open(store::builder(args.store.store, space)).await?;
     let outcome = async {
-        let records = node.records(&args.collection)?;
+        let records = args.reason.of(node.records(&args.collection)?);
         match name {
             None => Ok((records.insert(&value).await?, true)),
             Some(name) => {
@@ -35,59 +39,85 @@ pub(crate) async fn put(args: PutArgs, space: SpaceId, out: Output) -> Result<()
     out.object(&json!({"collection": args.collection, "id": id, "changed": changed}))
 }
 
-pub(crate) async fn get(args: RecordArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+pub(crate) async fn get(args: GetArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let GetArgs { record: args, at } = args;
+    let version = at.as_deref().map(str::parse::<Version>).transpose()?;
     let node = store::open_existing(&args.store.store, space).await?;
     let id = store::record(&args.id);
-    let outcome = async { Ok(node.records(&args.collection)?.get(id).await?) };
+    let outcome = async {
+        let records = node.records(&args.collection)?;
+        match &version {
+            None => Ok(records.get(id).await?),
+            Some(version) => Ok(records.get_at(id, version).await?),
+        }
+    };
     let Some(record) = store::close(&node, outcome.await).await? else {
-        return Err(missing(&args));
+        return Err(match at {
+            None => missing(&args),
+            Some(at) => history::missing_then(&args, &at),
+        });
     };
     out.say(format!("{record:#}"))?;
-    out.object(&json!({"collection": args.collection, "id": id, "record": record}))
+    let fields = [
+        ("collection", Json::from(args.collection)),
+        ("id", json!(id)),
+        ("record", record),
+    ];
+    let version = at.map(|it| ("version", Json::from(it)));
+    out.object(&fields.into_iter().chain(version).collect())
 }
 
 pub(crate) async fn edit(args: EditArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
     let patch = store::json_argument(&args.patch)?;
     let action = async |records: &Records, id| Ok(records.patch(id, &patch).await?);
-    let (id, changed) = change(&args.record, space, action).await?;
+    let (id, changed) = change((&args.record, &args.reason), space, action).await?;
     out.say(if changed { "changed" } else { "equal already" })?;
     out.object(&json!({"collection": args.record.collection, "id": id, "changed": changed}))
 }
 
-pub(crate) async fn remove(args: RecordArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+pub(crate) async fn remove(args: ChangeArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
     let action = async |records: &Records, id| Ok(records.delete(id).await?);
-    let (id, changed) = change(&args, space, action).await?;
+    let (id, changed) = change((&args.record, &args.reason), space, action).await?;
     out.say(if changed {
         "deleted"
     } else {
         "deleted already"
     })?;
-    out.object(&json!({"collection": args.collection, "id": id, "changed": changed}))
+    out.object(&json!({"collection": args.record.collection, "id": id, "changed": changed}))
 }
 
-pub(crate) async fn restore(args: RecordArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
-    let action = async |records: &Records, id| Ok(records.restore(id).await?);
-    let (id, changed) = change(&args, space, action).await?;
-    out.say(if changed { "restored" } else { "not deleted" })?;
-    out.object(&json!({"collection": args.collection, "id": id, "changed": changed}))
+pub(crate) async fn restore(args: RestoreArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    let RestoreArgs { change: args, at } = args;
+    let collection = &args.record.collection;
+    let Some(at) = at else {
+        let action = async |records: &Records, id| Ok(records.restore(id).await?);
+        let (id, changed) = change((&args.record, &args.reason), space, action).await?;
+        out.say(if changed { "restored" } else { "not deleted" })?;
+        return out.object(&json!({"collection": collection, "id": id, "changed": changed}));
+    };
+    let version: Version = at.parse()?;
+    let (id, changed) =
+        history::change((&args.record, &args.reason), space, async |records, id| {
+            Ok(records.restore_version(id, &version).await?)
+        })
+        .await?;
+    out.say(if changed { "restored" } else { "equal already" })?;
+    let object = json!({"collection": collection, "id": id, "version": at, "changed": changed});
+    out.object(&object)
 }
 
 /// Opens the store, does something to the record that the arguments name, and closes the store.
 async fn change(
-    args: &RecordArgs,
+    (args, reason): (&RecordArgs, &ReasonArgs),
     space: SpaceId,
     action: impl AsyncFnOnce(&Records, RecordId) -> Result<bool, Failure>,
 ) -> Result<(RecordId, bool), Failure> {
-    let node = store::open_existing(&args.store.store, space).await?;
-    let id = store::record(&args.id);
-    let outcome = async { action(&node.records(&args.collection)?, id).await };
-    let changed = store::close(&node, outcome.await).await;
+    let changed = store::change((args, reason), space, action).await;
     // The library knows the id only; who typed a name is told of the name.
-    let changed = changed.map_err(|it| if it.is_not_found() { missing(args) } else { it });
-    Ok((id, changed?))
+    changed.map_err(|it| if it.is_not_found() { missing(args) } else { it })
 }
 
-fn missing(args: &RecordArgs) -> Failure {
+pub(crate) fn missing(args: &RecordArgs) -> Failure {
     let RecordArgs { collection, id, .. } = args;
     Failure::not_found(format!(
         "there is no record '{id}' in '{collection}'; `syncline ls {collection}` lists those there are"

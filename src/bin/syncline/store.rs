@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use syncline::node::Builder;
-use syncline::{Node, RecordId, SpaceId, limits};
+use syncline::{Node, RecordId, Records, SpaceId, limits};
 
+use crate::args::{ReasonArgs, RecordArgs};
 use crate::failure::Failure;
 
 /// The space that `--space` means: its id in hex, or the one that all who use the name mean.
@@ -48,6 +49,21 @@ pub(crate) async fn close<T>(node: &Node, outcome: Result<T, Failure>) -> Result
     let value = outcome?;
     closed?;
     Ok(value)
+}
+
+/// Opens the store, does something to the record that the arguments name, and closes the store.
+pub(crate) async fn change<T>(
+    (args, reason): (&RecordArgs, &ReasonArgs),
+    space: SpaceId,
+    action: impl AsyncFnOnce(&Records, RecordId) -> Result<T, Failure>,
+) -> Result<(RecordId, T), Failure> {
+    let node = open_existing(&args.store.store, space).await?;
+    let id = record(&args.id);
+    let outcome = async {
+        let records = reason.of(node.records(&args.collection)?);
+        action(&records, id).await
+    };
+    Ok((id, close(&node, outcome.await).await?))
 }
 
 /// JSON from an argument, or from stdin for `-`.

@@ -3,6 +3,7 @@
 mod busy;
 mod contracts;
 mod failure;
+mod history;
 mod links;
 mod progress;
 mod queries;
