@@ -84,14 +84,6 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// A time of Automerge's own as [`WallTime`] shows it.
-pub fn show_seconds(seconds: i64) -> String {
-    match jiff::Timestamp::from_second(seconds) {
-        Ok(stamp) => stamp.to_string(),
-        Err(_) => format!("{seconds} s"),
-    }
-}
-
 /// Both kinds of time at one moment, as a shell hands them to a state machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {

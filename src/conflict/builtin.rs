@@ -60,9 +60,10 @@ fn union(candidates: &[Candidate]) -> Value {
     }
     let mut elements = Vec::new();
     for candidate in candidates {
-        match &candidate.value {
-            Value::List(list) => elements.extend(list.iter().cloned()),
-            other => elements.push(other.clone()),
+        if let Value::List(list) = &candidate.value {
+            elements.extend(list.iter().cloned());
+        } else {
+            elements.push(candidate.value.clone());
         }
     }
     // Of elements that are worth the same but differ in kind the later writer's stays.
@@ -95,15 +96,13 @@ fn sum(candidates: &[Candidate]) -> Option<Value> {
         #[expect(clippy::cast_precision_loss, reason = "a sum with floats is a float")]
         return Some(Value::Float(floats.iter().sum::<f64>() + whole as f64));
     }
-    Some(match any {
-        Value::Counter(_) => Value::Counter(signed()),
-        Value::Uint(_) => match u64::try_from(whole) {
-            Ok(sum) => Value::Uint(sum),
-            Err(_) if whole > 0 => Value::Uint(u64::MAX),
-            Err(_) => Value::Int(signed()),
-        },
-        _ => Value::Int(signed()),
-    })
+    if matches!(any, Value::Counter(_)) {
+        return Some(Value::Counter(signed()));
+    }
+    if matches!(any, Value::Uint(_)) && whole >= 0 {
+        return Some(Value::Uint(u64::try_from(whole).unwrap_or(u64::MAX)));
+    }
+    Some(Value::Int(signed()))
 }
 
 fn both(candidates: &[Candidate]) -> Value {

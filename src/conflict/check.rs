@@ -81,7 +81,7 @@ fn check(
     candidates: &[Candidate],
     entropy: &mut Entropy,
 ) -> Result<(), Law> {
-    let resolve = |of: &[Candidate]| policies.decide(policy, of).map_err(|_| Law::Total);
+    let resolve = |of: &[Candidate]| policies.decide(policy, of).map_err(|_why| Law::Total);
     let outcome = resolve(candidates)?;
     let known = |it: &ChangeHash| candidates.iter().any(|candidate| candidate.change == *it);
     if outcome.decisive.is_empty() || !outcome.decisive.iter().all(known) {
@@ -146,7 +146,12 @@ fn value(entropy: &mut Entropy, depth: usize) -> Value {
         1 => Value::Bool(small > 1),
         2 => Value::Int(small - 1),
         3 => Value::Uint(u64::MAX - small.unsigned_abs()),
-        4 => Value::Float([0.1, -0.0, f64::NAN, 1e300][below(entropy, 4)]),
+        4 => Value::Float(match small {
+            0 => 0.1,
+            1 => -0.0,
+            2 => f64::NAN,
+            _ => 1e300,
+        }),
         5 => Value::Str("ab".repeat(below(entropy, 3))),
         6 => Value::Text("ab".repeat(below(entropy, 3))),
         7 => Value::Timestamp(small),

@@ -175,3 +175,8 @@ impl FromStr for Policy {
 
 #[cfg(test)]
 mod tests;
+
+/// The guide's examples, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/conflicts.md")]
+mod guide {}

@@ -7,6 +7,7 @@
 
 mod bounded;
 pub mod change;
+mod commit;
 pub mod conflicts;
 pub mod document;
 pub mod edit;

@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 use syncline::conflict::Explanation;
 use syncline::doc::value::{parse_path, show_path};
+use syncline::time::WallTime;
 use syncline::{RecordId, Records, SpaceId};
 
 use crate::args::{ConflictsArgs, ExplainArgs, ResolveArgs};
@@ -86,8 +87,8 @@ pub(crate) async fn explain(args: ExplainArgs, space: SpaceId, out: Output) -> R
             let is_decisive = explanation.outcome.decisive.contains(&it.change);
             vec![
                 shorten(&it.value.to_json().to_string(), CELL_WIDTH),
-                syncline::time::show_seconds(it.time.seconds),
-                format!("{:?}", it.author),
+                WallTime::from_unix_seconds(it.time.seconds).to_string(),
+                it.author.to_string().chars().take(8).collect(),
                 it.change.to_string().chars().take(12).collect(),
                 if is_decisive { "shown" } else { "" }.to_owned(),
             ]
@@ -145,7 +146,7 @@ fn explained(record: RecordId, explanation: &Explanation) -> Json {
         .map(|it| {
             json!({
                 "value": it.value.to_json(),
-                "author": hex(it.author.as_bytes()),
+                "author": it.author.to_string(),
                 "seconds": it.time.seconds,
                 "counter": it.time.counter,
                 "change": it.change.to_string(),
@@ -161,8 +162,4 @@ fn explained(record: RecordId, explanation: &Explanation) -> Json {
         "reason": explanation.reason,
         "candidates": candidates,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }

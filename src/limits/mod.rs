@@ -3,7 +3,21 @@
 //! Peers choose our inputs, so nothing here may be raised by what a peer says. Relations between
 //! the bounds are asserted at compile time at the end of the file.
 
+mod contracts;
+mod queries;
+
 use std::time::Duration;
+
+pub use contracts::{
+    BREACHES_MAX, CLOCK_TRUST, CONFLICTS_LISTED_MAX, CONTRACT_BYTES_MAX, CONTRACT_DEPTH_MAX,
+    CONTRACT_FIELDS_MAX, CONTRACT_INDEXES_MAX, CONTRACT_NAME_BYTES_MAX, CONTRACT_RULES_MAX,
+    CONTRACTS_MAX, INDEX_FIELDS_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX,
+    PATTERN_TEXT_BYTES_MAX, POLICY_NAME_BYTES_MAX,
+};
+pub use queries::{
+    LIVE_MARGIN, LIVE_RECORDS_MAX, ORDER_COLUMNS_MAX, ORDER_KEY_BYTES_MAX, QUERY_BYTES_MAX,
+    QUERY_DEPTH_MAX,
+};
 
 /// Longest collection name, in bytes. Names travel in frames and stand in error messages.
 pub const COLLECTION_NAME_BYTES_MAX: usize = 64;
@@ -301,26 +315,6 @@ pub const WATCH_QUEUE_EVENTS: usize = 1_024;
 /// Watchers of one node.
 pub const WATCHERS_MAX: usize = 10_000;
 
-/// Longest query as text, in bytes: a thousand ids in a list fit.
-pub const QUERY_BYTES_MAX: usize = 64 * 1024;
-
-/// Deepest nesting of a query's parentheses, `not` and `any`. Each is a few frames of the stack.
-pub const QUERY_DEPTH_MAX: usize = 32;
-
-/// Most columns of a query's order.
-pub const ORDER_COLUMNS_MAX: usize = 8;
-
-/// What counts of one value in an order, in bytes of its key: about so many characters of a text.
-/// Keys stand in cursors.
-pub const ORDER_KEY_BYTES_MAX: usize = 512;
-
-/// Most records in the result of a live query. With a limit it holds up to three times as many, since
-/// some may come into it next.
-pub const LIVE_RECORDS_MAX: usize = 100_000;
-
-/// Least number of records beyond its limit that a live query holds after it has read the collection.
-pub const LIVE_MARGIN: usize = 64;
-
 /// Callers that wait for deliveries at once.
 pub const DELIVERY_WAITERS_MAX: usize = 65_536;
 
@@ -398,54 +392,6 @@ pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
 
 /// Time after which a write under relaxed durability is synced, and with it may be sent.
 pub const SYNC_AFTER: Duration = Duration::from_millis(20);
-
-/// How far a clock may be behind what it has seen written, and its writer still goes on from there:
-/// a clock that is further ahead pulls nobody along.
-pub const CLOCK_TRUST: Duration = Duration::from_mins(5);
-
-/// Contracts that a node keeps in memory, of all its spaces; those beyond are not looked at.
-pub const CONTRACTS_MAX: usize = 1_024;
-
-/// Conflicts of one record that are listed.
-pub const CONFLICTS_LISTED_MAX: usize = 1_024;
-
-/// Length of a custom policy's name, in bytes.
-pub const POLICY_NAME_BYTES_MAX: usize = 64;
-
-/// Largest contract as JSON, in bytes. Contracts travel and are stored like records.
-pub const CONTRACT_BYTES_MAX: usize = 256 * 1024;
-
-/// Most fields of a contract, nested ones included: all of them are looked at for each record.
-pub const CONTRACT_FIELDS_MAX: usize = 1_024;
-
-/// Deepest nesting of a contract's fields. A record may be nested deeper where nothing is declared.
-pub const CONTRACT_DEPTH_MAX: usize = 16;
-
-/// Most rules across fields of a contract.
-pub const CONTRACT_RULES_MAX: usize = 256;
-
-/// Most indexes of a contract: each of them is written with each record.
-pub const CONTRACT_INDEXES_MAX: usize = 32;
-
-/// Most fields of one index.
-pub const INDEX_FIELDS_MAX: usize = 8;
-
-/// Longest name of a contract's field, index or custom rule, in bytes.
-pub const CONTRACT_NAME_BYTES_MAX: usize = 128;
-
-/// Longest pattern of a field, in bytes.
-pub const PATTERN_BYTES_MAX: usize = 1_024;
-
-/// Largest pattern once it is compiled, in bytes: about a thousand states, each of which may cost a
-/// step for every character of a text.
-pub const PATTERN_COMPILED_BYTES_MAX: usize = 32 * 1024;
-
-/// Bytes of one record's texts that are matched with patterns. Together with the size of a pattern this
-/// bounds the time that a record can take which was made to be slow.
-pub const PATTERN_TEXT_BYTES_MAX: usize = 1024 * 1024;
-
-/// Most breaches of its contract that are told of one record.
-pub const BREACHES_MAX: usize = 100;
 
 /// Bytes of views and cursors that are committed without waiting for the disk, before a commit of them
 /// waits: a view of 300 bytes makes a page of 4 KiB and more to be written.
