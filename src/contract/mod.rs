@@ -32,8 +32,10 @@
 //! ```
 
 pub mod builder;
+pub mod changelog;
 pub mod check;
 mod coerce;
+pub mod compare;
 pub mod field;
 mod json;
 pub mod kind;
@@ -48,7 +50,9 @@ pub mod span;
 use std::collections::BTreeMap;
 
 pub use builder::Builder;
+pub use changelog::changelog;
 pub use check::Breach;
+pub use compare::{Difference, Differences, Effect, compare};
 pub use field::Field;
 pub use kind::Kind;
 pub use marks::{IndexKey, Ownership, Retention};

@@ -3,6 +3,7 @@
 mod any;
 mod building;
 mod checking;
+mod comparing;
 mod reading;
 
 use serde_json::Value as Json;
