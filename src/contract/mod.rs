@@ -44,6 +44,7 @@ mod pattern;
 mod place;
 mod read;
 pub mod rule;
+mod schema;
 mod sound;
 pub mod span;
 

@@ -5,6 +5,7 @@ mod building;
 mod checking;
 mod comparing;
 mod reading;
+mod schema;
 
 use serde_json::Value as Json;
 
