@@ -11,6 +11,7 @@
 mod batch;
 mod command;
 mod compact;
+mod contract;
 mod demo;
 mod doctor;
 mod failures;
