@@ -32,8 +32,10 @@
 //! ```
 
 pub mod builder;
+pub mod changelog;
 pub mod check;
 mod coerce;
+pub mod compare;
 pub mod field;
 mod json;
 pub mod kind;
@@ -42,13 +44,16 @@ mod pattern;
 mod place;
 mod read;
 pub mod rule;
+mod schema;
 mod sound;
 pub mod span;
 
 use std::collections::BTreeMap;
 
 pub use builder::Builder;
+pub use changelog::changelog;
 pub use check::Breach;
+pub use compare::{Difference, Differences, Effect, compare};
 pub use field::Field;
 pub use kind::Kind;
 pub use marks::{IndexKey, Ownership, Retention};

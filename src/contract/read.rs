@@ -52,14 +52,14 @@ fn invalid(what: &str) -> Error {
 }
 
 /// An object whose keys are asked for one by one; what nobody asked for is not known.
-pub(super) struct Object<'j> {
+pub(in crate::contract) struct Object<'j> {
     map: &'j Map<String, Json>,
     path: String,
     asked: BTreeSet<&'static str>,
 }
 
 impl<'j> Object<'j> {
-    pub(super) fn new(json: &'j Json, path: &str) -> Read<Self> {
+    pub(in crate::contract) fn new(json: &'j Json, path: &str) -> Read<Self> {
         let Json::Object(map) = json else {
             return Err(at(path, "it is not an object"));
         };
@@ -71,17 +71,17 @@ impl<'j> Object<'j> {
     }
 
     /// Where a key's value stands.
-    pub(super) fn place(&self, key: &str) -> String {
+    pub(in crate::contract) fn place(&self, key: &str) -> String {
         inside(&self.path, key)
     }
 
-    pub(super) fn get(&mut self, key: &'static str) -> Option<&'j Json> {
+    pub(in crate::contract) fn get(&mut self, key: &'static str) -> Option<&'j Json> {
         self.asked.insert(key);
         self.map.get(key)
     }
 
     /// What `read` makes of the value of a key, if it is there.
-    pub(super) fn read<T>(
+    pub(in crate::contract) fn read<T>(
         &mut self,
         key: &'static str,
         what: &str,
@@ -94,34 +94,34 @@ impl<'j> Object<'j> {
         read.map(Some)
     }
 
-    pub(super) fn string(&mut self, key: &'static str) -> Read<Option<&'j str>> {
+    pub(in crate::contract) fn string(&mut self, key: &'static str) -> Read<Option<&'j str>> {
         self.read(key, "a string", Json::as_str)
     }
 
-    pub(super) fn flag(&mut self, key: &'static str) -> Read<bool> {
+    pub(in crate::contract) fn flag(&mut self, key: &'static str) -> Read<bool> {
         let flag = self.read(key, "true or false", Json::as_bool)?;
         Ok(flag.unwrap_or(false))
     }
 
-    pub(super) fn number(&mut self, key: &'static str) -> Read<Option<u32>> {
+    pub(in crate::contract) fn number(&mut self, key: &'static str) -> Read<Option<u32>> {
         let number = |it: &Json| it.as_u64().and_then(|it| u32::try_from(it).ok());
         self.read(key, "a whole number of 32 bits", number)
     }
 
-    pub(super) fn large(&mut self, key: &'static str) -> Read<Option<u64>> {
+    pub(in crate::contract) fn large(&mut self, key: &'static str) -> Read<Option<u64>> {
         self.read(key, "a whole number", Json::as_u64)
     }
 
-    pub(super) fn list(&mut self, key: &'static str) -> Read<Option<&'j Vec<Json>>> {
+    pub(in crate::contract) fn list(&mut self, key: &'static str) -> Read<Option<&'j Vec<Json>>> {
         self.read(key, "a list", Json::as_array)
     }
 
-    pub(super) fn needed<T>(&self, key: &str, value: Option<T>) -> Read<T> {
+    pub(in crate::contract) fn needed<T>(&self, key: &str, value: Option<T>) -> Read<T> {
         value.ok_or_else(|| at(&self.place(key), "it is missing"))
     }
 
     /// Refuses keys that nobody asked for.
-    pub(super) fn done(self) -> Read<()> {
+    pub(in crate::contract) fn done(self) -> Read<()> {
         let unknown = self.map.keys().find(|it| !self.asked.contains(it.as_str()));
         unknown.map_or(Ok(()), |key| {
             Err(at(&self.place(key), "there is no such key"))
@@ -129,7 +129,7 @@ impl<'j> Object<'j> {
     }
 }
 
-pub(super) fn at(path: &str, what: &str) -> String {
+pub(in crate::contract) fn at(path: &str, what: &str) -> String {
     if path.is_empty() {
         return what.to_owned();
     }
@@ -238,11 +238,11 @@ fn read_field(json: &Json, path: &str, depth: usize) -> Read<Field> {
     Ok(field)
 }
 
-pub(super) fn read_value(json: &Json, path: &str) -> Read<Value> {
+pub(in crate::contract) fn read_value(json: &Json, path: &str) -> Read<Value> {
     Value::from_json(json).map_err(|error| at(path, &error.to_string()))
 }
 
-fn read_range(json: &Json, path: &str) -> Read<Span<Value>> {
+pub(in crate::contract) fn read_range(json: &Json, path: &str) -> Read<Span<Value>> {
     let mut object = Object::new(json, path)?;
     let mut end = |key| {
         let value = object.get(key).map(|it| read_value(it, path));
@@ -253,7 +253,7 @@ fn read_range(json: &Json, path: &str) -> Read<Span<Value>> {
     Ok(Span { min, max })
 }
 
-fn read_length(json: &Json, path: &str) -> Read<Span<u64>> {
+pub(in crate::contract) fn read_length(json: &Json, path: &str) -> Read<Span<u64>> {
     let mut object = Object::new(json, path)?;
     let (min, max) = (object.large("min")?, object.large("max")?);
     object.done()?;
@@ -270,7 +270,7 @@ fn read_rules(list: Option<&Vec<Json>>) -> Read<Vec<Rule>> {
     Ok(rules)
 }
 
-pub(super) fn read_rule(json: &Json, path: &str) -> Read<Rule> {
+pub(in crate::contract) fn read_rule(json: &Json, path: &str) -> Read<Rule> {
     let mut object = Object::new(json, path)?;
     let rule = if let Some(order) = object.list("order")? {
         let parts: Option<Vec<_>> = order.iter().map(Json::as_str).collect();
@@ -296,7 +296,7 @@ pub(super) fn read_rule(json: &Json, path: &str) -> Read<Rule> {
     Ok(rule)
 }
 
-pub(super) fn read_indexes(
+pub(in crate::contract) fn read_indexes(
     json: Option<&Json>,
     path: &str,
 ) -> Read<BTreeMap<String, Vec<IndexKey>>> {
@@ -329,7 +329,7 @@ fn read_key(json: &Json, path: &str) -> Read<IndexKey> {
     Ok(IndexKey { path, descending })
 }
 
-pub(super) fn read_ownership(json: Option<&Json>, path: &str) -> Read<Ownership> {
+pub(in crate::contract) fn read_ownership(json: Option<&Json>, path: &str) -> Read<Ownership> {
     match json {
         None => Ok(Ownership::Shared),
         Some(Json::String(name)) if name == "shared" => Ok(Ownership::Shared),
@@ -344,7 +344,7 @@ pub(super) fn read_ownership(json: Option<&Json>, path: &str) -> Read<Ownership>
     }
 }
 
-pub(super) fn read_retention(json: Option<&Json>, path: &str) -> Read<Retention> {
+pub(in crate::contract) fn read_retention(json: Option<&Json>, path: &str) -> Read<Retention> {
     let Some(json) = json else {
         return Ok(Retention::default());
     };

@@ -252,6 +252,9 @@ fn check_options(field: &mut Field) -> Sound {
     }
     for option in &mut options {
         *option = normal(option, field.kind)?;
+        if matches!(option, Value::Null) {
+            return Err("null is no choice; optional fields may be null anyway".to_owned());
+        }
         fits(field, option).map_err(|rule| format!("one of the values breaks its '{rule}'"))?;
     }
     options.sort_by(Value::order);

@@ -12,6 +12,7 @@ mod batch;
 mod command;
 mod compact;
 mod conflicts;
+mod contract;
 mod demo;
 mod doctor;
 mod failures;

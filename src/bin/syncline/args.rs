@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use syncline::{Records, ReplicaId};
 
+use crate::contract::ContractCommand;
 use crate::failure::EXIT_CODES;
 
 /// Offline-first records: edit on any device, offline, and merge when devices meet.
@@ -87,6 +88,9 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Fold the history of records, and make the file as small as it gets.
     Compact(CompactArgs),
+    /// Check records by a contract, compare its versions, export it. Opens no store.
+    #[command(subcommand)]
+    Contract(ContractCommand),
     /// Read records from JSON lines, or one record from an Automerge file. One that was cut off is run
     /// again: what is equal already is passed over.
     Import(ImportArgs),

@@ -84,6 +84,22 @@ fn any_field() -> impl Strategy<Value = Field> {
     })
 }
 
+/// Two fields, often of one kind.
+pub(super) fn any_two_fields() -> impl Strategy<Value = (Field, Field)> {
+    let similar = (0..12_usize, any::<[u16; 2]>(), 0..3_u8).prop_map(|(kind, bits, inside)| {
+        let [a, b] = bits.map(|bits| {
+            let field = plain(Kind::ALL[kind], bits);
+            match inside {
+                0 => field,
+                1 => Field::list(element(field)),
+                _ => Field::map().field("a", field),
+            }
+        });
+        (a, b)
+    });
+    prop_oneof![3 => similar, 1 => (any_field(), any_field())]
+}
+
 /// The same without what does not go with elements.
 fn element(mut field: Field) -> Field {
     field.default = None;

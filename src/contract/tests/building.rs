@@ -148,6 +148,7 @@ fn a_rule_goes_with_its_fields_kind() {
             Field::string().one_of::<&str>([]),
             "the choice of values is empty",
         ),
+        (Field::any().one_of([Value::Null]), "null is no choice"),
         (
             Field::string().one_of([1]),
             "one of the values breaks its 'kind'",

@@ -3,7 +3,9 @@
 mod any;
 mod building;
 mod checking;
+mod comparing;
 mod reading;
+mod schema;
 
 use serde_json::Value as Json;
 
