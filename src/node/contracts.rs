@@ -51,6 +51,26 @@ impl Node {
     /// As [`Node::declare`].
     pub async fn declare_in(&self, space: SpaceId, contract: &Contract) -> Result<()> {
         let shared = &self.0.shared;
+        shared.rulings.check_defined(contract)?;
+        self.put_contract(space, contract).await?;
+        if shared.rulings.declare(space, &Arc::new(contract.clone())) {
+            projector::again(shared, (space, contract.collection().clone()));
+        }
+        Ok(())
+    }
+
+    /// Puts a contract into the home space as [`Node::declare`] does, on behalf of the programs that use
+    /// the collection: what it names need not be defined in this one, which goes by what the space has.
+    /// `false` if it was there already.
+    ///
+    /// # Errors
+    /// `Conflict` if the space has another contract of this version, and those of the store.
+    pub async fn publish(&self, contract: &Contract) -> Result<bool> {
+        self.put_contract(self.space(), contract).await
+    }
+
+    async fn put_contract(&self, space: SpaceId, contract: &Contract) -> Result<bool> {
+        let shared = &self.0.shared;
         let (records, id) = (
             self.records_in(space, CONTRACTS)?,
             rulings::record_of(contract),
@@ -65,14 +85,10 @@ impl Node {
             );
             return Err(Error::new(ErrorKind::Conflict, message));
         }
-        let is_other = shared.rulings.declare(space, &Arc::new(contract.clone()))?;
-        if held.is_none() {
-            records.put(id, &rulings::to_record(contract)).await?;
+        if held.is_some() {
+            return Ok(false);
         }
-        if is_other {
-            projector::again(shared, (space, contract.collection().clone()));
-        }
-        Ok(())
+        records.put(id, &rulings::to_record(contract)).await
     }
 
     /// The newest contract of a collection of the home space, if there is one.

@@ -1,7 +1,7 @@
 //! What holds for the records of a collection: the contract that the program declared, and the newest one
 //! that the space has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -125,18 +125,24 @@ impl Rulings {
     pub(super) fn breaches(&self, key: &RecordKey, value: &Value) -> Vec<Breach> {
         let ruling = self.of_record(key);
         let contract = ruling.as_ref().and_then(|it| it.contract());
-        match contract {
-            Some(contract) if !record::is_deleted(value) => contract.check(value, &self.rules),
-            Some(_) | None => Vec::new(),
+        let Some(contract) = contract.filter(|_| !record::is_deleted(value)) else {
+            return Vec::new();
+        };
+        let mut breaches = contract.check(value, &self.rules);
+        if !breaches.is_empty() {
+            // Rules of other programs are theirs to check: of its own this one defines all.
+            let unknown = contract.undefined(&self.rules);
+            let unknown: BTreeSet<_> = unknown.into_iter().map(Rule::name).collect();
+            breaches.retain(|it| !unknown.contains(&it.rule));
         }
+        breaches
     }
 
-    /// Takes in what the program declares. Says whether records are shown or checked otherwise from now
-    /// on.
+    /// That the program defines the rules and policies that a contract names.
     ///
     /// # Errors
-    /// `InvalidInput` if it names rules or policies that the program does not define.
-    pub(super) fn declare(&self, space: SpaceId, contract: &Arc<Contract>) -> Result<bool> {
+    /// `InvalidInput` if it does not.
+    pub(super) fn check_defined(&self, contract: &Contract) -> Result<()> {
         let unknown = contract.undefined(&self.rules);
         if let Some(Rule::Custom { name, version, .. }) = unknown.first() {
             let message = format!(
@@ -155,9 +161,15 @@ impl Rulings {
             );
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
-        Ok(self.change(space, contract.collection(), |ruling| {
+        Ok(())
+    }
+
+    /// Takes in what the program declares. Says whether records are shown or checked otherwise from now
+    /// on.
+    pub(super) fn declare(&self, space: SpaceId, contract: &Arc<Contract>) -> bool {
+        self.change(space, contract.collection(), |ruling| {
             ruling.declared = Some(Arc::clone(contract));
-        }))
+        })
     }
 
     /// Takes in what the space has. Says the same.
@@ -260,10 +272,7 @@ pub(super) fn read(key: &RecordKey, value: &Value) -> Option<Contract> {
         return None;
     }
     let text = value.as_map()?.get(CONTRACT)?.as_str()?;
-    let contract = serde_json::from_str(text)
-        .map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()))
-        .and_then(|json| Contract::from_json(&json));
-    match contract {
+    match text.parse::<Contract>() {
         Ok(contract) if record_of(&contract) == key.record => Some(contract),
         Ok(_) => {
             tracing::warn!(record = %key, "a contract stands in the place of another; it is left alone");

@@ -265,3 +265,42 @@ fn what_is_no_contract_is_refused() {
     .failed(1, "io");
     run(&["contract", "diff", text(&file), "--json"]).failed(2, "usage");
 }
+
+#[test]
+fn a_contract_is_declared_for_all_replicas_and_shown() {
+    let folder = Folder::new();
+    let store = folder.file("a.redb");
+    let contract = json!({
+        "syncline_contract": 1,
+        "collection": "tasks",
+        "version": 1,
+        "fields": {
+            "title": {"kind": "string", "required": true},
+            "votes": {"kind": "integer", "policy": "max"},
+        },
+    });
+    let file = folder.with("tasks.json", &contract.to_string());
+    let file = file.to_str().expect("UTF-8");
+    over(&store, &["contract", "show", "tasks"]).failed(4, "store_missing");
+    let declared = over(&store, &["contract", "declare", file]).json();
+    assert_eq!(
+        (&declared["version"], &declared["changed"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(
+        over(&store, &["contract", "declare", file]).json()["changed"],
+        false
+    );
+    assert_eq!(
+        over(&store, &["contract", "show", "tasks"]).json()["contract"],
+        contract
+    );
+    over(&store, &["contract", "show", "none"]).failed(3, "not_found");
+    // It goes for whoever opens the store, and for who gets it from there.
+    over(&store, &["put", "tasks", r#"{"votes": 1}"#]).failed(2, "breach");
+    over(&store, &["put", "tasks", r#"{"title": "Water"}"#]).json();
+    let other = json!({"syncline_contract": 1, "collection": "tasks", "version": 1, "fields": {}});
+    let other = folder.with("other.json", &other.to_string());
+    let other = other.to_str().expect("UTF-8");
+    over(&store, &["contract", "declare", other]).failed(1, "conflict");
+}

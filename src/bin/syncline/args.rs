@@ -88,7 +88,7 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Fold the history of records, and make the file as small as it gets.
     Compact(CompactArgs),
-    /// Check records by a contract, compare its versions, export it. Opens no store.
+    /// Declare what the records of a collection hold; compare versions of that, check records by it.
     #[command(subcommand)]
     Contract(ContractCommand),
     /// Read records from JSON lines, or one record from an Automerge file. One that was cut off is run

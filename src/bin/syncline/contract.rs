@@ -10,8 +10,10 @@ use serde_json::{Value as Json, json};
 use syncline::contract::{Breach, Contract, Difference, Rule, Rules, changelog, compare};
 use syncline::doc::Value;
 use syncline::doc::value::show_path;
-use syncline::{Error, ErrorKind};
+use syncline::{Error, ErrorKind, SpaceId};
 
+use crate::args::StoreArgs;
+use crate::declare;
 use crate::failure::Failure;
 use crate::lines::{Line, Lines};
 use crate::output::Output;
@@ -22,6 +24,21 @@ const FILE_BYTES_MAX: u64 = 4 * syncline::limits::CONTRACT_BYTES_MAX as u64;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContractCommand {
+    /// Put a contract into the space, for all of its replicas: edits are checked by it from then on, and
+    /// conflicts shown by its policies.
+    Declare {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The contract, as JSON.
+        contract: PathBuf,
+    },
+    /// Print the newest contract of a collection, as JSON.
+    Show {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The collection.
+        collection: String,
+    },
     /// Compare two versions of a contract. Ends with 2 if the newer one breaks older programs and does
     /// not say so.
     Diff {
@@ -47,8 +64,18 @@ pub(crate) enum ContractCommand {
     },
 }
 
-pub(crate) async fn run(command: ContractCommand, out: Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    command: ContractCommand,
+    space: SpaceId,
+    out: Output,
+) -> Result<(), Failure> {
     match command {
+        ContractCommand::Declare { store, contract } => {
+            declare::declare(&store, space, &read(&contract)?, out).await
+        }
+        ContractCommand::Show { store, collection } => {
+            declare::show(&store, space, &collection, out).await
+        }
         ContractCommand::Diff {
             old,
             new,

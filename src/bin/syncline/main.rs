@@ -6,6 +6,7 @@ mod args;
 mod compact;
 mod conflicts;
 mod contract;
+mod declare;
 mod demo;
 mod doctor;
 mod export;
@@ -92,7 +93,7 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Status(it) => status::run(it, space, out).await,
         Command::Doctor(it) => doctor::run(&it, out),
         Command::Compact(it) => compact::run(it, space, out).await,
-        Command::Contract(it) => contract::run(it, out).await,
+        Command::Contract(it) => contract::run(it, space, out).await,
         Command::Import(it) => import::run(it, space, out).await,
         Command::Export(it) => export::run(it, space, out).await,
         #[cfg(feature = "sim")]
