@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::hub::Kind;
+
 /// Measures syncline beside samod, subduction and its floors, and prints one table.
 #[derive(Debug, Parser)]
 #[command(name = "peers")]
@@ -33,6 +35,9 @@ pub(crate) struct Args {
     /// Runs as the hub that other rows measure from outside
     #[arg(long, hide = true, value_name = "STORE")]
     pub hub: Option<PathBuf>,
+    /// Whose hub that is
+    #[arg(long, hide = true, value_enum, default_value_t)]
+    pub hub_kind: Kind,
 }
 
 impl Args {

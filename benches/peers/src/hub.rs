@@ -4,21 +4,63 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use syncline::Node;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use crate::measure;
+use crate::peers::{samod, subduction};
+
+/// Whose hub it is.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Kind {
+    /// Ours.
+    #[default]
+    Syncline,
+    /// subduction on its redb storage.
+    Subduction,
+    /// samod on its file storage.
+    Samod,
+}
+
+/// The number of a subduction replica that is a hub.
+pub(crate) const SUBDUCTION_HUB: u8 = 9;
 
 /// The other process: a hub on this store, until its input ends.
+pub(crate) async fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
+    match kind {
+        Kind::Syncline => {
+            let node = Node::builder().store(store).relay().open().await?;
+            let address = node.listen("127.0.0.1:0").await?;
+            until_ended(&address).await?;
+            node.shutdown().await?;
+        }
+        Kind::Subduction => {
+            let replica = subduction::Replica::durable(store, SUBDUCTION_HUB)?;
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let address = listener.local_addr()?.to_string();
+            tokio::select! {
+                served = replica.serve(&listener) => served?,
+                ended = until_ended(&address) => ended?,
+            }
+        }
+        Kind::Samod => {
+            let replica = samod::Replica::open(store).await?;
+            until_ended(&replica.address.to_string()).await?;
+            replica.stop().await;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the address, and waits for the end of the input.
 #[expect(clippy::print_stdout, reason = "whoever started it reads the address")]
-pub(crate) async fn serve(store: &Path) -> anyhow::Result<()> {
-    let node = Node::builder().store(store).relay().open().await?;
-    let address = node.listen("127.0.0.1:0").await?;
+async fn until_ended(address: &str) -> anyhow::Result<()> {
     println!("{address}");
     let mut rest = Vec::new();
     tokio::io::stdin().read_to_end(&mut rest).await?;
-    node.shutdown().await?;
     Ok(())
 }
 
@@ -31,10 +73,16 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// Starts a hub on this store.
+    /// Starts a hub of ours on this store.
     pub(crate) async fn start(store: &Path) -> anyhow::Result<Self> {
+        Self::start_as(Kind::Syncline, store).await
+    }
+
+    /// Starts a hub of this kind on this store.
+    pub(crate) async fn start_as(kind: Kind, store: &Path) -> anyhow::Result<Self> {
+        let kind = kind.to_possible_value().context("a kind without a name")?;
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("--hub")
+            .args(["--hub-kind", kind.get_name(), "--hub"])
             .arg(store)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

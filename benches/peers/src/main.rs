@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
     if let Some(store) = &args.hub {
-        return runtime.block_on(hub::serve(store));
+        return runtime.block_on(hub::serve(args.hub_kind, store));
     }
     // What can't be written should be known before minutes of measuring.
     let json = args.json.as_deref().map(report::create).transpose()?;

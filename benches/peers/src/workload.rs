@@ -36,10 +36,11 @@ pub(crate) fn spread(count: usize, of: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |it| (it * step + step / 2) % of.max(1))
 }
 
-/// The small record `number` as an Automerge document of one change.
+/// The small record `number` as an Automerge document of one change, the same each time.
 pub(crate) fn document(number: usize) -> anyhow::Result<automerge::Automerge> {
     use automerge::transaction::Transactable as _;
-    let mut document = automerge::Automerge::new();
+    let author = automerge::ActorId::from(id(number).as_bytes().as_slice());
+    let mut document = automerge::Automerge::new().with_actor(author);
     let mut tx = document.transaction();
     if let Json::Object(fields) = small(number) {
         for (name, value) in fields {

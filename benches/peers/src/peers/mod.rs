@@ -52,4 +52,17 @@ pub(crate) struct Figures {
     pub changed: Option<Met>,
     /// Both know all.
     pub unchanged: Option<Met>,
+    /// Both know all, a thousand changed meanwhile.
+    pub many: Option<Met>,
+}
+
+/// What a peer takes to keep collections of one size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// Microseconds a record of making and storing all.
+    pub import_micros: f64,
+    /// Milliseconds from opening its store until it answers for one of the records.
+    pub open_millis: f64,
+    /// Resident megabytes of a process that just received all, and of one that started on them.
+    pub megabytes: Option<[f64; 2]>,
 }

@@ -6,10 +6,12 @@ use syncline::SpaceId;
 use tokio::time::sleep;
 
 use super::Plan;
+use super::peers::Peers;
 use super::stores::Pair;
 use crate::hub::Hub;
 use crate::measure::figure;
 use crate::ours::Device;
+use crate::peers::Kept;
 use crate::report::{Report, Row};
 
 /// Time for a hub to calm down.
@@ -18,7 +20,7 @@ const CALM: Duration = Duration::from_secs(1);
 pub(super) async fn measure(
     plan: &Plan<'_>,
     report: &mut Report,
-    pair: &Pair,
+    (kept, pair): (&Peers<Kept>, &Pair),
 ) -> anyhow::Result<()> {
     let store = pair.folder.join("hub");
     let hub = Hub::start(&store).await?;
@@ -47,13 +49,18 @@ pub(super) async fn measure(
     std::fs::remove_file(store)?;
 
     let records = pair.records;
-    for (state, memory) in [("that just received", received), ("started on", started)] {
+    let states = [("that just received", received), ("started on", started)];
+    for (at, (state, memory)) in states.into_iter().enumerate() {
         let work = format!("resident memory of a hub {state} {records} records");
-        let row = Row::new("P8", work, "MB");
+        let row = Row::new("P8", work, "MB").ours(memory);
+        let row = kept.fill(row, records, |it| it.megabytes?.get(at).copied());
         report.row(
-            row.ours(memory)
-                .at_most("< 100 MB up to 1,000,000", 100.0)
-                .note(super::AT_THIS_SIZE),
+            row.at_most("< 100 MB up to 1,000,000", 100.0)
+                .note(super::AT_THIS_SIZE)
+                .note(
+                    "The peers with the page cache that they come with; started, they load no \
+                     record before somebody asks for it.",
+                ),
         );
     }
     let work = format!("resident memory of a hub for each of {connections} idle connections");

@@ -1,9 +1,8 @@
-//! P5, one edit at a time from a device through a hub to another; P6, as many as will go.
+//! P5, one edit at a time from a device through a hub to another.
 
 use serde_json::json;
 use syncline::Node;
 use syncline::store::Durability;
-use tokio::task::JoinSet;
 
 use super::Plan;
 use crate::floor::{self, RedbAlone};
@@ -14,20 +13,26 @@ use crate::report::{Report, Row, SAMOD, SUBDUCTION, SUBDUCTION_MEMORY, say};
 use crate::workload;
 
 /// Bytes of the change of one field.
-const EDIT_BYTES: usize = 100;
+pub(super) const EDIT_BYTES: usize = 100;
 
 /// Bytes of the frame that carries it.
 const FRAME_BYTES: usize = 200;
 
 /// Two devices that are linked through a hub.
-struct Trio {
+pub(super) struct Trio {
     hub: Node,
-    a: Device,
-    b: Device,
+    /// Where edits are made.
+    pub a: Device,
+    /// Where they arrive.
+    pub b: Device,
 }
 
 impl Trio {
-    async fn open(plan: &Plan<'_>, name: &str, durability: Durability) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        plan: &Plan<'_>,
+        name: &str,
+        durability: Durability,
+    ) -> anyhow::Result<Self> {
         let folder = plan.folder(name)?;
         let hub = Node::builder().store(folder.join("hub")).relay();
         let hub = hub.durability(durability).open().await?;
@@ -39,7 +44,7 @@ impl Trio {
         Ok(Self { hub, a, b })
     }
 
-    async fn close(self) -> anyhow::Result<()> {
+    pub(super) async fn close(self) -> anyhow::Result<()> {
         for node in [self.a.node, self.b.node, self.hub] {
             node.shutdown().await?;
         }
@@ -192,78 +197,5 @@ async fn edit_and_watch(trio: &Trio, edits: usize) -> anyhow::Result<Vec<f64>> {
         ours::next(&mut there).await?;
         micros.push(watch.micros());
     }
-    Ok(micros)
-}
-
-/// Writers that each edit a record of their own, one durable edit after the other.
-pub(super) async fn throughput(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
-    for (writers, edits) in [(1, plan.count(500, 10_000)), (64, plan.count(60, 1_000))] {
-        let name = format!("sustained-{writers}");
-        let micros = redb_micros(plan, &name, (writers, edits))?;
-        let trio = Trio::open(plan, &name, Durability::Immediate).await?;
-        trio.a.fill(0..writers).await?;
-        trio.a.until_equal(&trio.b).await?;
-        let watch = Watch::start();
-        let mut tasks = JoinSet::new();
-        for writer in 0..writers {
-            let records = trio.a.tasks.clone();
-            tasks.spawn(async move {
-                for edit in 0..edits {
-                    let patch = json!({ "priority": edit + 10 });
-                    records.patch(workload::id(writer), &patch).await?;
-                }
-                anyhow::Ok(())
-            });
-        }
-        while let Some(ended) = tasks.join_next().await {
-            ended??;
-        }
-        let written = figure(writers * edits) / watch.seconds();
-        trio.a.until_equal(&trio.b).await?;
-        let arrived = figure(writers * edits) / watch.seconds();
-        trio.close().await?;
-
-        let micros = micros.min(redb_micros(plan, &name, (writers, edits))?);
-        let floor = figure(writers * edits) / (micros / 1e6);
-        for (state, rate) in [
-            ("until all are durable on A", written),
-            ("until B has all", arrived),
-        ] {
-            let work =
-                format!("sustained durable edits, A to hub to B, {writers} writers, {state}");
-            let row = Row::new("P6", work, "edits/s").ours(rate);
-            report.row(
-                row.floor("redb alone", floor)
-                    .over_floor()
-                    .ratio_at_least("≥ 70% of redb alone", 0.7)
-                    .unless_held_up(|it| it > 1.1)
-                    .note(
-                        "A, hub and B share the processors and the disk; redb alone has them to \
-                         itself and writes the rows once.",
-                    ),
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Microseconds that redb alone takes for the same rows in the same batches.
-fn redb_micros(
-    plan: &Plan<'_>,
-    name: &str,
-    (writers, edits): (usize, usize),
-) -> anyhow::Result<f64> {
-    let path = plan.folder(name)?.join("redb-alone");
-    let alone = RedbAlone::create(&path)?;
-    let micros = floor::apart(|| {
-        let mut micros = 0.0;
-        for commit in 0..edits {
-            let first = u64::try_from(commit * writers)?;
-            micros += alone.commit(0..writers, first, EDIT_BYTES)?;
-        }
-        Ok(micros)
-    })?;
-    drop(alone);
-    std::fs::remove_file(path)?;
     Ok(micros)
 }

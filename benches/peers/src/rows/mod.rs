@@ -4,12 +4,14 @@ mod crowd;
 mod delta;
 mod first_sync;
 mod hub_memory;
+mod keeping;
 mod live;
 mod peers;
 mod reads;
 mod reconnect;
 mod size;
 mod stores;
+mod sustained;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -82,7 +84,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
         settled(report, "P5", work);
     }
     if plan.args.wants("P6") {
-        let work = live::throughput(&plan, report).await;
+        let work = sustained::measure(&plan, report).await;
         settled(report, "P6", work);
     }
     if plan.args.wants("P7") {

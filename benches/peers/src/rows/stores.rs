@@ -8,7 +8,7 @@ use crate::curve::{Curve, Line};
 use crate::floor::RedbAlone;
 use crate::measure::{Watch, figure};
 use crate::ours::{self, Device, IMPORT_GROUP};
-use crate::peers::Figures;
+use crate::peers::{Figures, Kept};
 use crate::report::{Report, SAMOD, SUBDUCTION, SUBDUCTION_MEMORY};
 
 /// Two devices with the same records, and what it took to get there.
@@ -58,6 +58,7 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
         return Ok(());
     }
     let peers = Peers::measure(plan).await;
+    let kept = Peers::keeping(plan).await;
     let mut curves = Curves::default();
     for records in plan.sizes() {
         let pair = build(plan, records).await?;
@@ -66,27 +67,27 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
             first_sync::measure(report, &peers, &pair).await?;
         }
         if plan.args.wants("P12") {
-            first_sync::import(report, &pair)?;
+            first_sync::import(report, &kept, &pair)?;
         }
         reconnect::measure(plan, report, (&peers, &mut curves), &pair).await?;
         if plan.args.wants("P9") {
             reads::measure(report, &mut curves, &pair).await?;
         }
         if plan.args.wants("P8") && records >= 100_000 {
-            hub_memory::measure(plan, report, &pair).await?;
+            hub_memory::measure(plan, report, (&kept, &pair)).await?;
         }
         let Pair { a, b, folder, .. } = pair;
         a.node.shutdown().await?;
         b.node.shutdown().await?;
         if plan.args.wants("P4") {
-            reconnect::repair(report, (&folder, records)).await?;
+            reconnect::repair(report, &peers, (&folder, records)).await?;
         }
         if plan.args.wants("P11") {
-            reads::open(report, &mut curves, (&folder, records)).await?;
+            reads::open(report, (&kept, &mut curves), (&folder, records)).await?;
         }
         std::fs::remove_dir_all(&folder)?;
     }
-    draw(report, &peers, curves);
+    draw(report, (&peers, &kept), curves);
     Ok(())
 }
 
@@ -124,13 +125,15 @@ fn redb_alone(folder: &Path, records: usize) -> anyhow::Result<(RedbAlone, f64)>
     Ok((alone, each))
 }
 
-fn draw(report: &mut Report, peers: &Peers, curves: Curves) {
+fn draw(report: &mut Report, (peers, kept): (&Peers, &Peers<Kept>), curves: Curves) {
     let first = |it: &Figures| Some(it.first.millis / 1e3);
     let changed = |it: &Figures| it.changed.map(|it| it.millis);
     let others = |pick: &dyn Fn(&Figures) -> Option<f64>| {
         [SUBDUCTION, SUBDUCTION_MEMORY, SAMOD].map(|it| (it, peers.curve(it, pick)))
     };
-    let none = || [SUBDUCTION, SUBDUCTION_MEMORY, SAMOD].map(|it| (it, Vec::new()));
+    let names = [SUBDUCTION, SUBDUCTION_MEMORY, SAMOD];
+    let open = names.map(|it| (it, kept.curve(it, |it| Some(it.open_millis))));
+    let none = names.map(|it| (it, Vec::new()));
     let figures = [
         ("First sync", "s", curves.sync, others(&first)),
         (
@@ -139,8 +142,8 @@ fn draw(report: &mut Report, peers: &Peers, curves: Curves) {
             curves.reconnect,
             others(&changed),
         ),
-        ("Open a store", "ms", curves.open, none()),
-        ("Read one record", "µs", curves.read, none()),
+        ("Open a store", "ms", curves.open, open),
+        ("Read one record", "µs", curves.read, none),
     ];
     for (title, unit, ours, others) in figures {
         if ours.len() < 2 {
