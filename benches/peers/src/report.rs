@@ -224,7 +224,9 @@ impl Report {
     /// Adds a row, and says that it is done.
     pub(crate) fn row(&mut self, row: Row) {
         let ours = row.ours.map_or_else(|| "–".to_owned(), show);
-        say(&format!("{}: {}: {ours} {}", row.id, row.work, row.unit));
+        let ratio = row.ratio.map(|it| format!(", ratio {}", show(it)));
+        let ratio = ratio.unwrap_or_default();
+        say(&format!("{}: {}: {ours} {}{ratio}", row.id, row.work, row.unit));
         self.rows.push(row);
     }
 
