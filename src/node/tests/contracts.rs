@@ -29,9 +29,12 @@ fn field(name: &str) -> Vec<PathStep> {
 
 async fn breaches(node: &Node) -> Vec<String> {
     let entries = node.quarantine(10).await.unwrap().into_iter();
-    let breaches = entries.filter_map(|it| match it.reason {
-        Reason::Breach(detail) => Some(detail),
-        _ => None,
+    let breaches = entries.filter_map(|it| {
+        if let Reason::Breach(detail) = it.reason {
+            Some(detail)
+        } else {
+            None
+        }
     });
     breaches.collect()
 }
