@@ -187,3 +187,7 @@ fn collect(fields: &BTreeMap<String, Field>, path: &mut Vec<PathStep>, policies:
 
 #[cfg(test)]
 mod tests;
+
+#[doc = include_str!("../../docs/guide/contracts.md")]
+#[cfg(doctest)]
+mod guide {}

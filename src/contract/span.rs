@@ -40,7 +40,7 @@ impl<T> Span<T> {
     }
 }
 
-/// What [`Field::range`] takes: `0..=5`, `0.5..`, `..=100`.
+/// What [`super::Field::range`] takes: `0..=5`, `0.5..`, `..=100`.
 pub trait NumberRange {
     /// As a span of numbers.
     fn span(self) -> Span<Value>;

@@ -266,7 +266,7 @@ impl Document {
     ///
     /// # Errors
     /// When Automerge fails, or maps and lists are nested deeper than
-    /// [`limits::VALUE_DEPTH_MAX`].
+    /// [`VALUE_DEPTH_MAX`](crate::limits::VALUE_DEPTH_MAX).
     pub fn value(&self) -> Result<Value, DocumentFault> {
         self.shown(None).map(|it| it.value)
     }

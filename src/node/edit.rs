@@ -1,8 +1,10 @@
 //! Local edits: made against a cached document on the caller's side, and submitted to the engine
 //! in the order in which they were made.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::documents::Documents;
@@ -10,7 +12,7 @@ use super::driver::Message;
 use super::rulings::said;
 use super::shared::{Shared, closed, lock, mismatched};
 use super::tasks::run_apart;
-use crate::doc::{Change, Document, EditMeta};
+use crate::doc::{Change, Document, EditMeta, Value};
 use crate::engine::{Event, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Heads, RecordKey};
@@ -187,6 +189,22 @@ impl Shared {
             view: view.map(|it| (document.heads(), it)),
             must_be_new: creates,
         })
+    }
+
+    /// What a caller writes as JSON, of the kinds that the contract says: strings become texts, numbers
+    /// counters, lists sets.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `json` does not fit, as for any write.
+    pub(super) fn coerced<'j>(&self, key: &RecordKey, json: &'j Json) -> Result<Cow<'j, Json>> {
+        let ruling = self.rulings.of(key.space, &key.collection);
+        let contract = ruling.as_ref().and_then(|it| it.contract());
+        let Some(contract) = contract.filter(|_| json.is_object()) else {
+            return Ok(Cow::Borrowed(json));
+        };
+        let mut value = Value::from_json(json)?;
+        contract.coerce(&mut value);
+        Ok(Cow::Owned(value.to_json()))
     }
 
     fn view_after(

@@ -93,12 +93,14 @@ impl Records {
     }
 
     /// Replaces a record by a JSON object, or creates it; `false` if it was equal. Fields that the
-    /// object lacks go, what is equal is not written.
+    /// object lacks go, what is equal is not written. Where the collection has a contract, strings become
+    /// texts, whole numbers counters and lists sets as it says.
     ///
     /// # Errors
     /// `InvalidInput` if `json` is no object or does not fit, `NotFound` if the record is deleted,
     /// `TooLarge` if a field is over its limit, and those of the store.
     pub async fn put(&self, id: RecordId, json: &Json) -> Result<bool> {
+        let json = &*self.shared().coerced(&self.key(id), json)?;
         self.change(id, |document, meta| record::put_json(document, meta, json))
             .await
     }
@@ -109,6 +111,7 @@ impl Records {
     /// `InvalidInput` if `patch` is no object or does not fit, `NotFound` if there is no record or
     /// it is deleted, `TooLarge` if a field gets over its limit, and those of the store.
     pub async fn patch(&self, id: RecordId, patch: &Json) -> Result<bool> {
+        let patch = &*self.shared().coerced(&self.key(id), patch)?;
         self.change(id, |document, meta| {
             record::edit_json(document, meta, patch)
         })

@@ -126,6 +126,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// As [`Records::put`].
     pub fn put_json(&mut self, records: &Records, id: RecordId, json: &Json) -> Result<bool> {
+        let json = &*self.shared.coerced(&records.key(id), json)?;
         self.edit_document((records, id), false, |document, meta| {
             Ok(changed(record::put_json(document, meta, json)?))
         })
@@ -136,6 +137,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// As [`Records::patch`].
     pub fn patch_json(&mut self, records: &Records, id: RecordId, patch: &Json) -> Result<bool> {
+        let patch = &*self.shared.coerced(&records.key(id), patch)?;
         self.edit_document((records, id), false, |document, meta| {
             Ok(changed(record::edit_json(document, meta, patch)?))
         })

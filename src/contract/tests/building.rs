@@ -239,6 +239,13 @@ fn what_says_the_same_is_equal() {
             .field("b", Field::integer().one_of([3, 1, 2, 1]))
             .field("c", Field::counter().default(Value::Uint(7)))
             .field("d", Field::text().default("x"))
+            .field(
+                "e",
+                Field::number().range(Span {
+                    min: Some(Value::Uint(1)),
+                    max: None,
+                }),
+            )
             .rule(Rule::custom("r", 1, ""))
             .rule(Rule::order("b", Comparison::Less, "c"))
             .rule(Rule::custom("r", 1, ""))
@@ -247,6 +254,7 @@ fn what_says_the_same_is_equal() {
         it.rule(Rule::order("b", Comparison::Less, "c"))
             .rule(Rule::custom("r", 1, ""))
             .field("d", Field::text().default(Value::Text("x".to_owned())))
+            .field("e", Field::number().range(1..))
             .field("c", Field::counter().default(Value::Counter(7)))
             .field("b", Field::integer().one_of([1, 2, 3]))
             .field("a", Field::new(Kind::List))

@@ -389,3 +389,30 @@ async fn a_restarted_node_knows_the_contracts_of_its_space() {
     node.shutdown().await.unwrap();
     open().await.unwrap().shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn json_takes_on_the_kinds_that_the_contract_says() {
+    let node = Node::builder().open().await.unwrap();
+    let contract = Contract::builder("notes", 1)
+        .field("body", Field::text().required())
+        .field("votes", Field::counter())
+        .field("labels", Field::set())
+        .build();
+    node.declare(&contract.unwrap()).await.unwrap();
+    let notes = node.records("notes").unwrap();
+    let plain = json!({"body": "milk", "votes": 1, "labels": ["home"], "more": "x"});
+    let id = notes.insert(&plain).await.unwrap();
+    let kinds = json!({
+        "body": {"$text": "milk"}, "votes": {"$counter": 1}, "labels": {"home": true}, "more": "x",
+    });
+    assert_eq!(notes.get(id).await.unwrap().unwrap(), kinds);
+    assert!(!notes.put(id, &plain).await.unwrap());
+    let patch = json!({"votes": 5, "labels": null, "body": "milk, bread"});
+    assert!(notes.patch(id, &patch).await.unwrap());
+    let written = node.transaction(|tx| tx.patch_json(&notes, id, &json!({"body": "bread"})));
+    assert!(written.await.unwrap());
+    let now = json!({"body": {"$text": "bread"}, "votes": {"$counter": 5}, "more": "x"});
+    assert_eq!(notes.get(id).await.unwrap().unwrap(), now);
+    let wrong = notes.patch(id, &json!({"body": 7})).await.unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Breach);
+}
