@@ -204,7 +204,7 @@ impl Shared {
         };
         let mut value = Value::from_json(json)?;
         contract.coerce(&mut value);
-        Ok(Cow::Owned(value.to_json()))
+        Ok(Cow::Owned(value.to_kinds(json)))
     }
 
     fn view_after(

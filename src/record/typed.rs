@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::Record;
+use crate::doc::value::json::names_a_kind;
 use crate::doc::{Change, DELETED_KEY, Document, Edit, EditMeta, PathStep, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
@@ -149,11 +150,6 @@ fn merge(edit: &mut Edit<'_>, path: &mut Vec<PathStep>, patch: &Map<String, Json
         path.pop();
     }
     Ok(())
-}
-
-/// Whether an object stands for a value of a kind that JSON lacks.
-fn names_a_kind(object: &Map<String, Json>) -> bool {
-    object.len() == 1 && object.keys().any(|key| key.starts_with('$'))
 }
 
 /// An object that a patch puts where none was loses its removals.

@@ -51,6 +51,36 @@ impl Value {
         }
     }
 
+    /// The value as JSON that names the kinds of texts and counters, and has a map where `like`, from
+    /// which the value was made, has none: it reads back as the same value.
+    pub fn to_kinds(&self, like: &Json) -> Json {
+        match self {
+            Self::Text(text) => kind("$text", Json::from(text.as_str())),
+            Self::Counter(number) => kind("$counter", Json::from(*number)),
+            Self::List(list) => {
+                let of = |at: usize| like.get(at).unwrap_or(&Json::Null);
+                let items = list.iter().enumerate();
+                items.map(|(at, it)| it.to_kinds(of(at))).collect()
+            }
+            Self::Map(map) => {
+                let of = |key: &str| like.get(key).unwrap_or(&Json::Null);
+                let entries = map.iter().map(|(k, v)| (k.clone(), v.to_kinds(of(k))));
+                let json = Json::Object(entries.collect());
+                let is_alike = like.as_object().is_some_and(|it| !names_a_kind(it));
+                if is_alike { json } else { kind("$map", json) }
+            }
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Uint(_)
+            | Self::Float(_)
+            | Self::Str(_)
+            | Self::Bytes(_)
+            | Self::Timestamp(_)
+            | Self::Unknown { .. } => self.to_json(),
+        }
+    }
+
     /// The value that `json` stands for.
     ///
     /// # Errors
@@ -63,6 +93,11 @@ impl Value {
 
 fn kind(name: &str, content: Json) -> Json {
     Json::Object(Map::from_iter([(name.to_owned(), content)]))
+}
+
+/// Whether an object stands for a value of a kind that JSON lacks.
+pub(crate) fn names_a_kind(object: &Map<String, Json>) -> bool {
+    object.len() == 1 && object.keys().any(|key| key.starts_with('$'))
 }
 
 fn float_to_json(number: f64) -> Json {

@@ -402,16 +402,24 @@ async fn json_takes_on_the_kinds_that_the_contract_says() {
     let notes = node.records("notes").unwrap();
     let plain = json!({"body": "milk", "votes": 1, "labels": ["home"], "more": "x"});
     let id = notes.insert(&plain).await.unwrap();
-    let kinds = json!({
-        "body": {"$text": "milk"}, "votes": {"$counter": 1}, "labels": {"home": true}, "more": "x",
-    });
+    let kinds = json!({"body": "milk", "votes": 1, "labels": {"home": true}, "more": "x"});
     assert_eq!(notes.get(id).await.unwrap().unwrap(), kinds);
     assert!(!notes.put(id, &plain).await.unwrap());
-    let patch = json!({"votes": 5, "labels": null, "body": "milk, bread"});
+    // A list in a patch takes the place of the set, as it does of a list.
+    let patch = json!({"votes": 5, "labels": ["shop"], "body": "milk, bread"});
     assert!(notes.patch(id, &patch).await.unwrap());
     let written = node.transaction(|tx| tx.patch_json(&notes, id, &json!({"body": "bread"})));
     assert!(written.await.unwrap());
-    let now = json!({"body": {"$text": "bread"}, "votes": {"$counter": 5}, "more": "x"});
+    let now = json!({"body": "bread", "votes": 5, "labels": {"shop": true}, "more": "x"});
+    assert_eq!(notes.get(id).await.unwrap().unwrap(), now);
+    let merging = notes.edit(id, |edit| edit.splice_text(&field("body"), 0, 1, "B"));
+    merging.await.unwrap();
+    notes
+        .edit(id, |edit| edit.increment(&field("votes"), 1))
+        .await
+        .unwrap();
+    assert!(notes.patch(id, &json!({"labels": null})).await.unwrap());
+    let now = json!({"body": "Bread", "votes": 6, "more": "x"});
     assert_eq!(notes.get(id).await.unwrap().unwrap(), now);
     let wrong = notes.patch(id, &json!({"body": 7})).await.unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Breach);
