@@ -49,3 +49,10 @@ pub const PATTERN_TEXT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Most breaches of its contract that are told of one record.
 pub const BREACHES_MAX: usize = 100;
+
+/// Bytes of text about the breaches of one record after which the rest is only counted: it stands in the
+/// quarantine, and of a record that was made for it, it would be megabytes.
+pub const BREACHES_BYTES_MAX: usize = 4 * 1024;
+
+/// Characters that are told of one of them.
+pub const BREACH_CHARS_MAX: usize = 1_024;
