@@ -141,11 +141,7 @@ impl Document {
 
     /// The places that a lens knows what to show at. What is inside of one of them is shown by it alone,
     /// and what would be nested too deep is left as Automerge shows it.
-    fn places(
-        &self,
-        lens: &dyn Lens,
-        heads: Option<&Heads>,
-    ) -> Result<Vec<Place>, DocumentFault> {
+    fn places(&self, lens: &dyn Lens, heads: Option<&Heads>) -> Result<Vec<Place>, DocumentFault> {
         let mut contested = lens.contested(self, heads)?;
         contested.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut places: Vec<Place> = Vec::new();
