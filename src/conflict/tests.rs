@@ -389,11 +389,12 @@ fn what_is_inside_a_place_is_shown_by_the_policy_of_that_alone() {
 fn what_would_be_nested_too_deep_is_left_as_automerge_shows_it() {
     let deep = |at: i64| {
         let (open, close) = ("[".repeat(63), "]".repeat(63));
-        format!(r#"{{"l": {open}{at}{close}}}"#)
+        format!(r#"{{"d": {open}{at}{close}}}"#)
     };
     let document = contested(&deep(1), &deep(2));
+    assert_eq!(document.conflicts().unwrap().len(), 1);
     let plain = document.value().unwrap();
-    let mut document = seen(&document, &policies(&[(&["l"], Policy::KeepBoth)]));
+    let mut document = seen(&document, &policies(&[(&["d"], Policy::KeepBoth)]));
     assert_eq!(document.value().unwrap(), plain);
     assert!(Value::from_bytes(&plain.to_bytes()).is_ok());
     let value = edited(&mut document, |edit| {
