@@ -60,6 +60,11 @@ impl Ruling {
         all.into_iter().flatten().max_by_key(|it| it.version())
     }
 
+    /// The memory of what others have put into the space.
+    fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |it| it.size_hint())
+    }
+
     pub(super) const fn policies(&self) -> &Arc<Policies> {
         &self.policies
     }
@@ -203,7 +208,10 @@ impl Rulings {
         let before = (ruling.tag, ruling.contract().cloned());
         change(&mut ruling);
         let is_foreign = known.is_none() && ruling.declared.is_none();
-        if is_foreign && all.len() >= limits::CONTRACTS_MAX {
+        let others = all.iter().filter(|(it, _)| **it != key);
+        let bytes: usize = others.map(|(_, it)| it.held_bytes()).sum();
+        let is_large = bytes.saturating_add(ruling.held_bytes()) > limits::CONTRACTS_BYTES_MAX;
+        if is_large || is_foreign && all.len() >= limits::CONTRACTS_MAX {
             tracing::warn!(%collection, "too many contracts; this one is not looked at");
             return false;
         }

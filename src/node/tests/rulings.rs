@@ -97,6 +97,29 @@ async fn what_a_program_declares_has_its_place_however_many_others_there_are() {
 }
 
 #[tokio::test]
+async fn contracts_of_others_take_no_more_memory_than_they_may() {
+    let node = Node::builder().open().await.unwrap();
+    let large = |name: &str| {
+        let contract = Contract::builder(name, 1);
+        let fields = (0..1_000).map(|number| format!("f{number}"));
+        let contract = fields.fold(contract, |it, name| {
+            it.field(&name, Field::string().pattern("a{900}"))
+        });
+        contract.build().unwrap()
+    };
+    for name in ["a", "b"] {
+        node.publish(&large(name)).await.unwrap();
+    }
+    node.publish(&contract(1)).await.unwrap();
+    until(async || node.contract("jobs").unwrap().is_some()).await;
+    assert!(node.contract("a").unwrap().is_some());
+    assert!(node.contract("b").unwrap().is_none());
+    // What a program declares is its own affair.
+    node.declare(&large("b")).await.unwrap();
+    assert!(node.contract("b").unwrap().is_some());
+}
+
+#[tokio::test]
 async fn there_is_no_contract_of_contracts() {
     let node = Node::builder().open().await.unwrap();
     let of_all = Contract::builder("syncline.contracts", 1)
