@@ -94,7 +94,9 @@ fn sum(candidates: &[Candidate]) -> Option<Value> {
         // Floats do not add up alike in every order.
         floats.sort_by(f64::total_cmp);
         #[expect(clippy::cast_precision_loss, reason = "a sum with floats is a float")]
-        return Some(Value::Float(floats.iter().sum::<f64>() + whole as f64));
+        let sum = floats.iter().sum::<f64>() + whole as f64;
+        // Processors do not agree on the bits of a NaN that comes out.
+        return Some(Value::Float(if sum.is_nan() { f64::NAN } else { sum }));
     }
     if matches!(any, Value::Counter(_)) {
         return Some(Value::Counter(signed()));

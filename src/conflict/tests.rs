@@ -313,6 +313,106 @@ fn an_edit_of_what_is_shown_writes_what_was_edited_and_nothing_else() {
     assert_eq!(document.conflicts().unwrap().len(), 1);
 }
 
+/// Edits what is seen, and gives what is seen then.
+fn edited(
+    document: &mut Document,
+    work: impl FnOnce(&mut crate::doc::Edit<'_>) -> Result<(), Error>,
+) -> Value {
+    let meta = EditMeta::at(WallTime::from_millis(50_000));
+    document.edit::<_, Error>(meta, work).unwrap();
+    document.value().unwrap()
+}
+
+#[test]
+fn what_is_written_over_a_conflict_is_what_is_seen_then() {
+    let texts = |text: &str| format!(r#"{{"t": {{"$text": "{text}"}}, "n": {}}}"#, text.len());
+    let document = contested(&texts("first"), &texts("second"));
+    let document = seen(
+        &document,
+        &policies(&[(&["t"], Policy::LastWriter), (&["n"], Policy::Min)]),
+    );
+    let at_first = r#"{"t": {"$text": "first"}, "n": 5}"#;
+    assert_eq!(document.value().unwrap(), json(at_first));
+    // Into the text that is shown, which is not the one that Automerge shows.
+    let mut one = document.clone();
+    let value = edited(&mut one, |edit| {
+        edit.splice_text(&path(&["t"]), 5, 0, " and last")
+    });
+    let expected = r#"{"t": {"$text": "first and last"}, "n": 5}"#;
+    assert_eq!(value, json(expected));
+    // The value that lost, which is the one that Automerge shows.
+    let mut one = document.clone();
+    let value = edited(&mut one, |edit| edit.set(&path(&["n"]), &Value::Int(6)));
+    assert_eq!(value, json(r#"{"t": {"$text": "first"}, "n": 6}"#));
+    assert_eq!(one.conflicts().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_inside_a_place_is_shown_by_the_policy_of_that_alone() {
+    let inside = |at: i64| format!(r#"{{"in": {{"$counter": {at}}}}}"#);
+    let mut outer = contested(&inside(1), &inside(2));
+    // Two more write in the map that Automerge shows.
+    write(&mut outer, 40, r#"{"in": {"x": 0}}"#);
+    let mut other = Document::new(&ActorId::from_bytes(vec![3; 16]));
+    merge(&mut other, &outer);
+    write(&mut outer, 50, r#"{"in": [1]}"#);
+    write(&mut outer, 51, r#"{"in": {"x": 1}}"#);
+    write(&mut other, 60, r#"{"in": [2]}"#);
+    write(&mut other, 61, r#"{"in": {"x": 2}}"#);
+    merge(&mut outer, &other);
+    let mut third = Document::new(&ActorId::from_bytes(vec![4; 16]));
+    merge(&mut third, &outer);
+    let x = |document: &mut Document, at: i64| {
+        edited(document, |edit| {
+            edit.set(&path(&["in", "x"]), &Value::Int(at))
+        })
+    };
+    x(&mut outer, 3);
+    x(&mut third, 4);
+    merge(&mut outer, &third);
+    assert_eq!(outer.conflicts().unwrap().len(), 2);
+    let both = policies(&[(&["in"], Policy::KeepBoth), (&["in", "x"], Policy::Sum)]);
+    let mut shown = seen(&outer, &both);
+    let Some(Value::List(list)) = shown.value().unwrap().get(&path(&["in"])).cloned() else {
+        panic!("both");
+    };
+    assert_eq!(list.len(), 2);
+    let value = edited(&mut shown, |edit| edit.set(&path(&["n"]), &Value::Int(1)));
+    assert_eq!(value.get(&path(&["in"])), Some(&Value::List(list)));
+    // By the one that loses in Automerge: what is in the other is not shown in it.
+    let first = policies(&[(&["in"], Policy::FirstWriter), (&["in", "x"], Policy::Sum)]);
+    let value = seen(&outer, &first).value().unwrap();
+    assert_eq!(value.get(&path(&["in", "x"])), Some(&Value::Int(1)));
+}
+
+#[test]
+fn what_would_be_nested_too_deep_is_left_as_automerge_shows_it() {
+    let deep = |at: i64| {
+        let (open, close) = ("[".repeat(63), "]".repeat(63));
+        format!(r#"{{"d": {open}{at}{close}}}"#)
+    };
+    let document = contested(&deep(1), &deep(2));
+    assert_eq!(document.conflicts().unwrap().len(), 1);
+    let plain = document.value().unwrap();
+    let mut document = seen(&document, &policies(&[(&["d"], Policy::KeepBoth)]));
+    assert_eq!(document.value().unwrap(), plain);
+    assert!(Value::from_bytes(&plain.to_bytes()).is_ok());
+    let value = edited(&mut document, |edit| {
+        edit.set(&path(&["n"]), &Value::Int(9))
+    });
+    assert_eq!(value.get(&path(&["n"])), Some(&Value::Int(9)));
+}
+
+#[test]
+fn a_sum_that_is_no_number_has_the_same_bits_everywhere() {
+    let mut ends = written(&["0", "0"]);
+    for (candidate, end) in ends.iter_mut().zip([f64::INFINITY, f64::NEG_INFINITY]) {
+        candidate.value = Value::Float(end);
+    }
+    let sum = Policies::default().decide(&Policy::Sum, &ends).unwrap();
+    assert_eq!(sum.value, Value::Float(f64::NAN));
+}
+
 #[test]
 fn time_follows_what_was_seen_but_no_clock_that_is_far_ahead() {
     let seconds = |ahead: u64| {

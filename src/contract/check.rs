@@ -24,7 +24,8 @@ use crate::limits;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// The field. Keys that are data, in a sensitive map, are left out with what is below them.
+    /// The field. Keys that are data, in a sensitive map, are left out with what is below them; others are
+    /// shortened where they are longer than the name of a field may be.
     pub path: Vec<PathStep>,
     /// The rule's short name, stable across versions: `required`, `kind`, `range`, `length`, `pattern`,
     /// `one-of`, `order`, `custom:NAME@VERSION`.
@@ -112,7 +113,7 @@ impl<'r> Checker<'r> {
         }
         let shown = self.shown.unwrap_or(self.path.len());
         self.breaches.push(Breach {
-            path: self.path.iter().take(shown).cloned().collect(),
+            path: self.path.iter().take(shown).map(short).collect(),
             rule: rule.to_owned(),
             class: value.map_or("nothing", Value::class),
             expected,
@@ -263,6 +264,16 @@ impl<'r> Checker<'r> {
         self.path = place::steps(path);
         self.breach(&rule.name(), Some(value), expected);
         self.path.clear();
+    }
+}
+
+/// A step as a breach names it: a key that is data may be megabytes.
+fn short(step: &PathStep) -> PathStep {
+    match step {
+        PathStep::Key(key) if key.len() > limits::CONTRACT_NAME_BYTES_MAX => {
+            PathStep::Key(place::shorten(key))
+        }
+        PathStep::Key(_) | PathStep::Index(_) => step.clone(),
     }
 }
 

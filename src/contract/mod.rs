@@ -63,6 +63,7 @@ pub use span::{NumberRange, Span};
 use crate::conflict::Policies;
 use crate::doc::PathStep;
 use crate::id::CollectionId;
+use crate::limits;
 
 /// What the records of one collection hold, at one version. Its parts go together: whatever made it has
 /// checked that.
@@ -168,6 +169,13 @@ impl Contract {
         next.is_some_and(|it| it.sensitive)
     }
 
+    /// About how many bytes of memory it takes at most: its compiled patterns are the most of it.
+    pub fn size_hint(&self) -> usize {
+        let fields: usize = self.fields.values().map(size_of_field).sum();
+        let rules = self.rules.len() + self.indexes.len() + 1;
+        fields + rules * 4 * limits::CONTRACT_NAME_BYTES_MAX + self.description.len()
+    }
+
     /// Its conflict policies. Custom ones are defined by the program.
     pub fn policies(&self) -> Policies {
         let mut policies = Policies::default();
@@ -183,6 +191,15 @@ fn collect(fields: &BTreeMap<String, Field>, path: &mut Vec<PathStep>, policies:
         collect(&field.fields, path, policies);
         path.pop();
     }
+}
+
+fn size_of_field(field: &Field) -> usize {
+    let patterns = usize::from(field.pattern.is_some()) * limits::PATTERN_COMPILED_BYTES_MAX;
+    let options = field.options.as_ref().map_or(0, Vec::len);
+    let own = limits::CONTRACT_NAME_BYTES_MAX * (8 + options) + field.description.len();
+    let inside = field.fields.values().map(size_of_field).sum::<usize>();
+    let element = field.element.as_deref().map_or(0, size_of_field);
+    patterns + own + inside + element
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use crate::time::WallTime;
 impl Document {
     /// Edits the document in one transaction, which becomes one change; none if nothing differs.
     ///
-    /// Costs in proportion to the edit, not to the document.
+    /// Costs in proportion to the edit, not to the document; but where a lens has conflicts to show, to
+    /// the document.
     ///
     /// # Errors
     /// - What `work` returns, and `TooLarge` or `InvalidInput` for a value or the message: the document

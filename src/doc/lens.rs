@@ -12,6 +12,7 @@ use super::value::{PathStep, Value};
 use super::{Change, materialise};
 use crate::error::Error;
 use crate::id::Heads;
+use crate::limits;
 
 /// How places are shown at which several values stand.
 ///
@@ -58,7 +59,7 @@ impl Document {
                 _ if !is_contested => 0,
                 None => NO_LENS,
                 Some(lens) => {
-                    show(&lens.contested(self, heads)?, &mut value);
+                    show(&self.places(lens.as_ref(), heads)?, &mut value);
                     lens.tag()
                 }
             };
@@ -69,7 +70,8 @@ impl Document {
     /// Edits what is seen: where a lens shows something else than Automerge does.
     ///
     /// The edit is made on a draft that holds what is shown. What does not differ then from what was
-    /// shown is not written: a sum that is shown is not added once more.
+    /// shown is not written: a sum that is shown is not added once more. What differs takes the place of
+    /// all that stood there: written into one of the values, it would not be seen where another is shown.
     pub(super) fn edit_shown<R, E: From<Error>>(
         &mut self,
         seen: &Seen,
@@ -78,26 +80,31 @@ impl Document {
     ) -> Result<(R, Option<Change>), E> {
         let mut draft = self.clone();
         draft.lens = None;
+        let mut places = Vec::new();
         draft.commit(EditMeta::at(meta.time), false, |edit| {
-            let mut places = seen.places.iter();
-            places.try_for_each(|(path, shown)| edit.set(path, shown))
+            // What is too large to be written is edited as Automerge shows it.
+            let writable = |(path, shown): &&(Vec<_>, _)| edit.replace(path, shown).is_ok();
+            places.extend(seen.places.iter().filter(writable));
+            Ok::<_, Error>(())
         })?;
         let (result, _) = draft.commit(meta.clone(), false, work)?;
         let mut after = draft.value().map_err(Error::from)?;
         let mut anew = Vec::new();
-        for (path, shown) in &seen.places {
-            match (seen.raw.get(path), after.get_mut(path)) {
-                (Some(raw), Some(place)) if shown.order(place).is_eq() => place.clone_from(raw),
-                // Automerge would add to each of the counters that stand there.
-                (Some(Value::Counter(_)), Some(Value::Counter(_))) => anew.push(path),
-                _ => {}
+        for (path, shown) in places {
+            if let (Some(raw), Some(place)) = (seen.raw.get(path), after.get_mut(path)) {
+                if shown.order(place).is_eq() {
+                    place.clone_from(raw);
+                } else {
+                    anew.push((path, place.clone()));
+                }
             }
         }
         let Value::Map(after) = after else {
             return Err(Error::from(DocumentFault::Spoiled).into());
         };
         let ((), change) = self.commit(meta, false, |edit| {
-            anew.iter().try_for_each(|it| edit.remove(it))?;
+            let mut anew = anew.iter();
+            anew.try_for_each(|(path, value)| edit.replace(path, value))?;
             edit.become_map(&after).map_err(E::from)
         })?;
         Ok((result, change))
@@ -123,7 +130,7 @@ impl Document {
             return Ok(None);
         };
         self.guarded("read the document", || {
-            let places = lens.contested(self, None)?;
+            let places = self.places(lens.as_ref(), None)?;
             if places.is_empty() {
                 return Ok(None);
             }
@@ -131,16 +138,55 @@ impl Document {
             Ok(Some(Seen { places, raw }))
         })
     }
+
+    /// The places that a lens knows what to show at. What is inside of one of them is shown by it alone,
+    /// and what would be nested too deep is left as Automerge shows it.
+    fn places(&self, lens: &dyn Lens, heads: Option<&Heads>) -> Result<Vec<Place>, DocumentFault> {
+        let mut contested = lens.contested(self, heads)?;
+        contested.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut places: Vec<Place> = Vec::new();
+        for (path, value) in contested {
+            let is_inside = places.last().is_some_and(|(it, _)| path.starts_with(it));
+            let room = limits::VALUE_DEPTH_MAX.checked_sub(path.len());
+            if !is_inside && room.is_some_and(|it| fits(&value, it)) {
+                places.push((path, value));
+            }
+        }
+        Ok(places)
+    }
 }
 
 /// Where a lens shows something else than Automerge does: the places with what is shown, and all that
 /// Automerge shows.
 pub(super) struct Seen {
-    places: Vec<(Vec<PathStep>, Value)>,
+    places: Vec<Place>,
     raw: Value,
 }
 
-fn show(places: &[(Vec<PathStep>, Value)], value: &mut Value) {
+/// A place, and what is shown there.
+type Place = (Vec<PathStep>, Value);
+
+/// Whether a value is nested no deeper than this.
+fn fits(value: &Value, depth: usize) -> bool {
+    let inside = |it: &Value| depth.checked_sub(1).is_some_and(|depth| fits(it, depth));
+    match value {
+        Value::List(list) => depth > 0 && list.iter().all(inside),
+        Value::Map(map) => depth > 0 && map.values().all(inside),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Uint(_)
+        | Value::Float(_)
+        | Value::Str(_)
+        | Value::Text(_)
+        | Value::Bytes(_)
+        | Value::Timestamp(_)
+        | Value::Counter(_)
+        | Value::Unknown { .. } => true,
+    }
+}
+
+fn show(places: &[Place], value: &mut Value) {
     for (path, shown) in places {
         if let Some(place) = value.get_mut(path) {
             place.clone_from(shown);

@@ -9,6 +9,11 @@ pub const CLOCK_TRUST: Duration = Duration::from_secs(5 * 60);
 /// Contracts that a node keeps in memory, of all its spaces; those beyond are not looked at.
 pub const CONTRACTS_MAX: usize = 1_024;
 
+/// Memory of the contracts that a node keeps because others put them into its spaces, in bytes, by
+/// [`Contract::size_hint`](crate::contract::Contract::size_hint): one of the largest is 34 MB. Those
+/// beyond are not looked at.
+pub const CONTRACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Conflicts of one record that are listed.
 pub const CONFLICTS_LISTED_MAX: usize = 1_024;
 
@@ -49,3 +54,10 @@ pub const PATTERN_TEXT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Most breaches of its contract that are told of one record.
 pub const BREACHES_MAX: usize = 100;
+
+/// Bytes of text about the breaches of one record after which the rest is only counted: it stands in the
+/// quarantine, and of a record that was made for it, it would be megabytes.
+pub const BREACHES_BYTES_MAX: usize = 4 * 1024;
+
+/// Characters that are told of one of them.
+pub const BREACH_CHARS_MAX: usize = 1_024;

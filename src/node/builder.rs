@@ -277,6 +277,7 @@ impl Builder {
             inbox,
             inbound: Arc::new(Semaphore::new(limits::INBOUND_BYTES_MAX / 1024)),
             unfolding: Arc::new(Semaphore::new(link::UNFOLDING)),
+            projectors: Arc::new(Semaphore::new(limits::PROJECTORS)),
             documents: Documents::new(engine.store_id(), Arc::clone(&rulings)),
             rulings,
             watchers: Watchers::default(),

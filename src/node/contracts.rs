@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::rulings::{self, CONTRACTS, Ruling};
 use super::shared::Shared;
 use super::tasks::run_apart;
-use super::{Node, Records, projector};
+use super::{Node, Records, Transaction, projector};
 use crate::conflict::{Explanation, Policies};
 use crate::contract::Contract;
 use crate::doc::{Document, PathStep, Value};
@@ -39,7 +39,8 @@ impl Node {
     ///
     /// # Errors
     /// `InvalidInput` if it names a rule or policy that the program does not define
-    /// ([`Builder::rule`](super::Builder::rule), [`Builder::policy`](super::Builder::policy)),
+    /// ([`Builder::rule`](super::Builder::rule), [`Builder::policy`](super::Builder::policy)) or is about the
+    /// collection of contracts,
     /// `Conflict` if the space has another contract of this version: raise the version. And those of the store.
     pub async fn declare(&self, contract: &Contract) -> Result<()> {
         self.declare_in(self.space(), contract).await
@@ -54,7 +55,7 @@ impl Node {
         shared.rulings.check_defined(contract)?;
         self.put_contract(space, contract).await?;
         if shared.rulings.declare(space, &Arc::new(contract.clone())) {
-            projector::again(shared, (space, contract.collection().clone()));
+            projector::again(shared, (space, contract.collection().clone()), false);
         }
         Ok(())
     }
@@ -70,6 +71,10 @@ impl Node {
     }
 
     async fn put_contract(&self, space: SpaceId, contract: &Contract) -> Result<bool> {
+        if rulings::rules_itself(contract) {
+            let message = format!("{CONTRACTS} holds contracts, and has none itself");
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
         let shared = &self.0.shared;
         let (records, id) = (
             self.records_in(space, CONTRACTS)?,
@@ -88,7 +93,14 @@ impl Node {
         if held.is_some() {
             return Ok(false);
         }
-        records.put(id, &rulings::to_record(contract)).await
+        let put = |transaction: &mut Transaction<'_>| {
+            // Somebody may have deleted it.
+            let is_there = shared.heads(&records.key(id))?.is_some();
+            let is_back = is_there && transaction.restore_json(&records, id)?;
+            let is_new = transaction.put_json(&records, id, &rulings::to_record(contract))?;
+            Ok(is_back || is_new)
+        };
+        shared.transaction(put).await
     }
 
     /// The newest contract of a collection of the home space, if there is one.
@@ -172,7 +184,6 @@ impl Records {
     /// # Errors
     /// As [`Records::edit`]; `Breach` if the record's contract does not allow the value.
     pub async fn resolve(&self, id: RecordId, path: &[PathStep], value: &Json) -> Result<bool> {
-        let key = self.key(id);
         let value = Value::from_json(value)?;
         let resolve = |document: &mut Document, meta| {
             crate::record::check_present(document)?;
@@ -182,8 +193,7 @@ impl Records {
             let ((), change) = document.replace(meta, path, &value)?;
             Ok((change.is_some(), change))
         };
-        let resolved = self.shared().edit(&key, false, resolve).await;
-        resolved.map_err(|error: Error| error.context(key))
+        self.write(id, false, resolve).await
     }
 
     /// Looks at a record's document as it is stored; `None` if there is no record.

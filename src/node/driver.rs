@@ -262,8 +262,8 @@ impl Driver {
                     }
                 }
                 Effect::Shown(view) => {
-                    if let Some(otherwise) = self.shared.rulings.look_at(&view) {
-                        projector::again(&self.shared, otherwise);
+                    if let Some((space, collection, is_gone)) = self.shared.rulings.look_at(&view) {
+                        projector::again(&self.shared, (space, collection), is_gone);
                     }
                     self.shared.watchers.tell(&view, self.shared.store_id);
                 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::documents::Documents;
 use super::driver::Message;
-use super::rulings::said;
+use super::rulings::{new_breaches, said};
 use super::shared::{Shared, closed, lock, mismatched};
 use super::tasks::run_apart;
 use crate::doc::{Change, Document, EditMeta, Value};
@@ -233,7 +233,7 @@ impl Shared {
                 let value = document.value_at(&before)?;
                 self.rulings.breaches(key, &record::read_value(&value))
             };
-            let new: Vec<_> = breaches.iter().filter(|it| !known.contains(it)).collect();
+            let new = new_breaches(&breaches, &known);
             if !new.is_empty() {
                 let message = format!("the edit breaks the contract: {}", said(new));
                 return Err(Error::new(ErrorKind::Breach, message));

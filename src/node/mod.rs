@@ -188,8 +188,8 @@ impl Node {
     /// than once. While it runs no other local edit does, so it should be short.
     ///
     /// # Errors
-    /// What `work` returns, `TooLarge` over [`limits::TRANSACTION_WRITES_MAX`] changes, and those
-    /// of the store.
+    /// What `work` returns, `Breach` if any of its edits broke a contract, also if `work` went on, `TooLarge`
+    /// over [`limits::TRANSACTION_WRITES_MAX`] changes, and those of the store.
     ///
     /// [`limits::TRANSACTION_WRITES_MAX`]: crate::limits::TRANSACTION_WRITES_MAX
     pub async fn transaction<R: Send>(

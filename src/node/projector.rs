@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
-use super::shared::Shared;
+use super::shared::{Shared, closed, lock};
 use super::tasks::run_apart;
 use crate::doc::Value;
 use crate::engine::Event;
@@ -25,11 +25,10 @@ pub(super) fn start(shared: &Arc<Shared>) -> mpsc::Sender<RecordKey> {
     let (keys, mut wanted) = mpsc::channel(limits::PROJECTIONS_MAX);
     let tasks = &shared.tasks;
     let shared = Arc::clone(shared);
-    let workers = Arc::new(Semaphore::new(limits::PROJECTORS));
     tasks.spawn(async move {
         let mut keys = Vec::new();
         while wanted.recv_many(&mut keys, RECORDS).await > 0 {
-            let Ok(permit) = Arc::clone(&workers).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&shared.projectors).acquire_owned().await else {
                 return;
             };
             let worker = Arc::clone(&shared);
@@ -43,23 +42,51 @@ pub(super) fn start(shared: &Arc<Shared>) -> mpsc::Sender<RecordKey> {
     keys
 }
 
-/// Makes those views of a collection again that another contract shows or judges otherwise. Until then
-/// reads take the documents of those with conflicts, and see what breaks it.
-pub(super) fn again(shared: &Arc<Shared>, (space, collection): (SpaceId, CollectionId)) {
+/// Makes those views of a collection again that another contract shows or judges otherwise; `is_gone` says
+/// that the one which the space had is. Until then reads take the documents of those with conflicts, and
+/// see what breaks it.
+///
+/// Each collection has one task for that at a time, however many contracts come.
+pub(super) fn again(shared: &Arc<Shared>, of: (SpaceId, CollectionId), is_gone: bool) {
+    if !shared.rulings.is_due(&of, is_gone) {
+        return;
+    }
     let worker = Arc::clone(shared);
     shared.tasks.spawn(async move {
-        let of = Arc::clone(&worker);
-        let keys = match run_apart(move || ruled_otherwise(&of, space, &collection)).await {
-            Ok(keys) => keys,
-            Err(error) => {
-                tracing::warn!(%error, "could not look for views to be made again");
-                return;
+        while let Some(is_gone) = worker.rulings.next_due(&of) {
+            if let Err(error) = make_again(&worker, &of, is_gone).await {
+                tracing::warn!(collection = %of.1, %error, "could not make views again");
             }
-        };
-        for some in keys.chunks(RECORDS) {
-            project(&worker, some.to_vec()).await;
         }
     });
+}
+
+async fn make_again(
+    shared: &Arc<Shared>,
+    of: &(SpaceId, CollectionId),
+    is_gone: bool,
+) -> Result<()> {
+    if is_gone {
+        let (worker, of) = (Arc::clone(shared), of.clone());
+        run_apart(move || worker.rulings.look_again(|| worker.snapshot(), &of)).await?;
+    }
+    // What is being made or edited may still go by what went before. It is told to the engine before
+    // we go on, and committed before the engine answers.
+    let all = u32::try_from(limits::PROJECTORS).unwrap_or(u32::MAX);
+    drop(shared.projectors.acquire_many(all).await);
+    let permit = shared.inbox.reserve().await.map_err(|_gone| closed())?;
+    let reply = {
+        let _turn = lock(&shared.writer);
+        shared.capture(permit, shared.correlation(), Vec::new())
+    };
+    shared.captured(&[], reply).await?;
+    let (worker, (space, collection)) = (Arc::clone(shared), of.clone());
+    let keys = run_apart(move || ruled_otherwise(&worker, space, &collection)).await?;
+    for some in keys.chunks(RECORDS) {
+        let _permit = shared.projectors.acquire().await;
+        project(shared, some.to_vec()).await;
+    }
+    Ok(())
 }
 
 fn ruled_otherwise(

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::Value as Json;
 
+use super::shared::lock;
+use super::snapshots::Reading;
 use crate::conflict::{CustomPolicy, Policies, Policy};
 use crate::contract::{Breach, Contract, Rule, Rules};
-use crate::doc::{Lens, NO_LENS, Value};
+use crate::doc::{Lens, NO_LENS, PathStep, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
 use crate::limits;
@@ -29,6 +31,8 @@ pub(super) struct Rulings {
     pub(super) rules: Rules,
     pub(super) policies: BTreeMap<Policy, Arc<dyn CustomPolicy>>,
     all: RwLock<BTreeMap<(SpaceId, CollectionId), Arc<Ruling>>>,
+    /// Collections whose views are being made again, and what is due of them after that.
+    due: Mutex<BTreeMap<(SpaceId, CollectionId), Option<bool>>>,
 }
 
 /// The contracts of one collection.
@@ -40,6 +44,8 @@ pub(super) struct Ruling {
     held: Option<Arc<Contract>>,
     /// Those of the newest of both, so that all replicas show the same.
     policies: Arc<Policies>,
+    /// Their name; 0 as long as there are none.
+    tag: u64,
 }
 
 impl Ruling {
@@ -52,6 +58,11 @@ impl Ruling {
     pub(super) fn newest(&self) -> Option<&Arc<Contract>> {
         let all = [self.held.as_ref(), self.declared.as_ref()];
         all.into_iter().flatten().max_by_key(|it| it.version())
+    }
+
+    /// The memory of what others have put into the space.
+    fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |it| it.size_hint())
     }
 
     pub(super) const fn policies(&self) -> &Arc<Policies> {
@@ -103,7 +114,7 @@ impl Rulings {
     pub(super) fn lens(&self, key: &RecordKey) -> Option<Arc<dyn Lens>> {
         let ruling = self.of_record(key)?;
         let policies = Arc::clone(&ruling.policies);
-        (policies.tag() != NO_LENS).then_some(policies)
+        (ruling.tag > NO_LENS).then_some(policies)
     }
 
     /// The name of that lens.
@@ -113,7 +124,7 @@ impl Rulings {
 
     pub(super) fn tag_of(&self, space: SpaceId, collection: &CollectionId) -> u64 {
         let ruling = self.of(space, collection);
-        ruling.map_or(NO_LENS, |it| it.policies.tag())
+        ruling.map_or(NO_LENS, |it| it.tag.max(NO_LENS))
     }
 
     /// How a record breaks its contract, if it does. Deleted ones break none.
@@ -183,6 +194,7 @@ impl Rulings {
         })
     }
 
+    /// Changes a ruling. What the program itself declares has its place however many others there are.
     fn change(
         &self,
         space: SpaceId,
@@ -190,65 +202,147 @@ impl Rulings {
         change: impl FnOnce(&mut Ruling),
     ) -> bool {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        let known = all.len();
-        let entry = all.entry((space, collection.clone()));
-        let is_new = matches!(entry, std::collections::btree_map::Entry::Vacant(_));
-        if is_new && known >= limits::CONTRACTS_MAX {
+        let key = (space, collection.clone());
+        let known = all.get(&key);
+        let mut ruling = known.map(|it| Ruling::clone(it)).unwrap_or_default();
+        let before = (ruling.tag, ruling.contract().cloned());
+        change(&mut ruling);
+        let is_foreign = known.is_none() && ruling.declared.is_none();
+        let others = all.iter().filter(|(it, _)| **it != key);
+        let bytes: usize = others.map(|(_, it)| it.held_bytes()).sum();
+        let is_large = bytes.saturating_add(ruling.held_bytes()) > limits::CONTRACTS_BYTES_MAX;
+        if is_large || is_foreign && all.len() >= limits::CONTRACTS_MAX {
             tracing::warn!(%collection, "too many contracts; this one is not looked at");
             return false;
         }
-        let entry = entry.or_default();
-        let mut ruling = Ruling::clone(entry);
-        let before = (ruling.policies.tag(), ruling.contract().cloned());
-        change(&mut ruling);
         let mut policies = ruling.newest().map(|it| it.policies()).unwrap_or_default();
         for (name, custom) in &self.policies {
             policies.define(name.clone(), Arc::clone(custom));
         }
+        ruling.tag = policies.tag();
         ruling.policies = Arc::new(policies);
-        let after = (ruling.policies.tag(), ruling.contract().cloned());
-        *entry = Arc::new(ruling);
+        let after = (ruling.tag, ruling.contract().cloned());
+        all.insert(key, Arc::new(ruling));
         before != after
     }
 
     /// Takes in what became known of a record of contracts. Gives the collection whose records are shown
-    /// or checked otherwise from now on.
-    pub(super) fn look_at(&self, view: &ShownView) -> Option<(SpaceId, CollectionId)> {
+    /// or checked otherwise from now on, and whether its contract is gone ([`Rulings::look_again`]).
+    pub(super) fn look_at(&self, view: &ShownView) -> Option<(SpaceId, CollectionId, bool)> {
         if view.key.collection.as_str() != CONTRACTS {
             return None;
         }
-        let contract = read(&view.key, &Value::from_bytes(&view.after).ok()?)?;
-        let collection = contract.collection().clone();
-        let is_other = self.learn(view.key.space, contract);
-        is_other.then_some((view.key.space, collection))
+        let space = view.key.space;
+        let contract = |bytes: &[u8]| read(&view.key, &Value::from_bytes(bytes).ok()?);
+        if let Some(contract) = contract(&view.after) {
+            let collection = contract.collection().clone();
+            let is_other = self.learn(space, contract);
+            return is_other.then_some((space, collection, false));
+        }
+        let gone = view.before.as_deref().and_then(contract)?;
+        let collection = gone.collection();
+        let held = self.of(space, collection)?.held.clone()?;
+        (held.version() == gone.version()).then(|| (space, collection.clone(), true))
+    }
+
+    /// Looks in a store for the newest contract of a collection, after the one that was held is gone.
+    pub(super) fn look_again(
+        &self,
+        store: impl FnOnce() -> Result<Reading>,
+        (space, collection): &(SpaceId, CollectionId),
+    ) -> Result<()> {
+        let (space, held) = (*space, self.of(*space, collection));
+        let Some(held) = held.and_then(|it| it.held.clone()) else {
+            return Ok(());
+        };
+        // After that, so that what is learned from now on is another.
+        let snapshot = store()?;
+        let mut newest: Option<Contract> = None;
+        contracts(snapshot.as_ref(), space, &mut |contract| {
+            let known = newest.as_ref().map_or(0, Contract::version);
+            if contract.collection() == collection && contract.version() > known {
+                newest = Some(contract);
+            }
+        })?;
+        self.change(space, collection, |ruling| {
+            // Unless another came meanwhile.
+            if ruling
+                .held
+                .as_ref()
+                .is_some_and(|it| Arc::ptr_eq(it, &held))
+            {
+                ruling.held = newest.map(Arc::new);
+            }
+        });
+        Ok(())
+    }
+
+    /// Notes that views of a collection have to be made again, and whether its contract is gone; says
+    /// whether nobody is at it yet, who would come to it by [`Rulings::next_due`].
+    pub(super) fn is_due(&self, of: &(SpaceId, CollectionId), is_gone: bool) -> bool {
+        let mut due = lock(&self.due);
+        match due.get_mut(of) {
+            Some(next) => {
+                *next = Some(is_gone || *next == Some(true));
+                false
+            }
+            None => due.insert(of.clone(), Some(is_gone)).is_none(),
+        }
+    }
+
+    /// Whether the contract is gone of a collection whose views are still to be made again; `None` at the
+    /// end of it.
+    pub(super) fn next_due(&self, of: &(SpaceId, CollectionId)) -> Option<bool> {
+        let mut due = lock(&self.due);
+        let next = due.get_mut(of).and_then(Option::take);
+        if next.is_none() {
+            due.remove(of);
+        }
+        next
     }
 
     /// Takes in the contracts that a store has of a space.
     pub(super) fn load(&self, snapshot: &dyn Snapshot, space: SpaceId) -> Result<()> {
-        let collection: CollectionId = CONTRACTS.parse()?;
-        let rows = Rows::new(snapshot);
-        let Some(number) = rows.number(space, Some(&collection))? else {
-            return Ok(());
-        };
-        let mut looked = 0;
-        rows.views(number, &mut |record, view| {
-            let key = RecordKey {
-                space,
-                collection: collection.clone(),
-                record,
-            };
-            let contract = Value::from_bytes(&view.value).ok();
-            if let Some(contract) = contract.and_then(|it| read(&key, &it)) {
-                self.learn(space, contract);
-            }
-            looked += 1;
-            if looked < limits::CONTRACTS_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+        contracts(snapshot, space, &mut |contract| {
+            self.learn(space, contract);
         })
     }
+}
+
+/// The contracts that a store has of a space; no more records are looked at than may be contracts.
+fn contracts(
+    snapshot: &dyn Snapshot,
+    space: SpaceId,
+    visit: &mut dyn FnMut(Contract),
+) -> Result<()> {
+    let collection: CollectionId = CONTRACTS.parse()?;
+    let rows = Rows::new(snapshot);
+    let Some(number) = rows.number(space, Some(&collection))? else {
+        return Ok(());
+    };
+    let mut looked = 0;
+    rows.views(number, &mut |record, view| {
+        let key = RecordKey {
+            space,
+            collection: collection.clone(),
+            record,
+        };
+        let contract = Value::from_bytes(&view.value).ok();
+        if let Some(contract) = contract.and_then(|it| read(&key, &it)) {
+            visit(contract);
+        }
+        looked += 1;
+        if looked < limits::CONTRACTS_MAX {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })
+}
+
+/// Whether a contract is one of contracts: it could keep all others out.
+pub(super) fn rules_itself(contract: &Contract) -> bool {
+    contract.collection().as_str() == CONTRACTS
 }
 
 /// The record in which a version of a contract is: the same on every device.
@@ -273,6 +367,7 @@ pub(super) fn read(key: &RecordKey, value: &Value) -> Option<Contract> {
     }
     let text = value.as_map()?.get(CONTRACT)?.as_str()?;
     match text.parse::<Contract>() {
+        Ok(contract) if rules_itself(&contract) => None,
         Ok(contract) if record_of(&contract) == key.record => Some(contract),
         Ok(_) => {
             tracing::warn!(record = %key, "a contract stands in the place of another; it is left alone");
@@ -287,6 +382,46 @@ pub(super) fn read(key: &RecordKey, value: &Value) -> Option<Contract> {
 
 /// Breaches as one sentence.
 pub(super) fn said<'a>(breaches: impl IntoIterator<Item = &'a Breach>) -> String {
-    let all: Vec<_> = breaches.into_iter().map(ToString::to_string).collect();
-    all.join("; ")
+    let mut text = String::new();
+    let mut more = 0;
+    for breach in breaches {
+        if text.len() >= limits::BREACHES_BYTES_MAX {
+            more += 1;
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        let breach = breach.to_string();
+        text.extend(breach.chars().take(limits::BREACH_CHARS_MAX));
+    }
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
+}
+
+/// Those breaches that were not there before. An element of a list that broke its contract does so
+/// wherever it stands by now.
+pub(super) fn new_breaches<'a>(now: &'a [Breach], before: &[Breach]) -> Vec<&'a Breach> {
+    // There are more than are told of: where one is mended another comes up.
+    if before.len() >= limits::BREACHES_MAX {
+        return Vec::new();
+    }
+    let anywhere = |it: &Breach| {
+        let mut it = it.clone();
+        for step in &mut it.path {
+            if let PathStep::Index(index) = step {
+                *index = 0;
+            }
+        }
+        it
+    };
+    let mut before: Vec<_> = before.iter().map(anywhere).collect();
+    let mut is_new = |it: &&Breach| {
+        let it = anywhere(it);
+        let known = before.iter().position(|known| *known == it);
+        known.map(|at| before.swap_remove(at)).is_none()
+    };
+    now.iter().filter(|it| is_new(it)).collect()
 }

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) inbound: Arc<Semaphore>,
     /// Room for changes in snapshots that were read and not yet handled by the engine.
     pub(super) unfolding: Arc<Semaphore>,
+    /// Views that may be made at the same time.
+    pub(super) projectors: Arc<Semaphore>,
     pub(super) documents: Documents,
     pub(super) rulings: Arc<Rulings>,
     pub(super) watchers: Watchers,

@@ -14,7 +14,7 @@ use super::snapshots::Reading;
 use super::{Collection, Records};
 use crate::doc::{Change, Document, Edit, EditMeta, Value};
 use crate::engine::Reply;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RecordId, RecordKey};
 use crate::record::{self, Record};
 use crate::replica::{Rows, Write};
@@ -31,6 +31,8 @@ pub struct Transaction<'a> {
     writes: Vec<Write>,
     /// Something was read that is not committed yet.
     unsure: bool,
+    /// Why an edit was refused after it was made: it is in the document.
+    refused: Option<(ErrorKind, String)>,
 }
 
 impl<'a> Transaction<'a> {
@@ -201,8 +203,13 @@ impl<'a> Transaction<'a> {
         };
         document.changed();
         let document = &document.loaded().document;
-        let write = shared.write(key, change, document, creates)?;
-        self.writes.push(write);
+        match shared.write(key, change, document, creates) {
+            Ok(write) => self.writes.push(write),
+            Err(error) => {
+                self.refused = Some((error.kind(), error.to_string()));
+                return Err(error);
+            }
+        }
         Ok(result)
     }
 
@@ -272,9 +279,13 @@ impl Shared {
             documents: BTreeMap::new(),
             writes: Vec::new(),
             unsure: false,
+            refused: None,
         };
         // What is changed and not submitted is not kept, whether `work` fails or panics.
         let result = work(&mut transaction)?;
+        if let Some((kind, message)) = transaction.refused {
+            return Err(Error::new(kind, message));
+        }
         if transaction.writes.is_empty() && !transaction.unsure {
             return Ok((Submitted::Nothing(result), Vec::new()));
         }

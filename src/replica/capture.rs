@@ -7,6 +7,7 @@ use super::{Number, Replica, Slot, keys};
 use crate::doc::{Change, Shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, CorrelationId, Heads, Lsn, RecordKey, StoreId};
+use crate::limits;
 use crate::plant::{self, Plant};
 use crate::store::Table;
 use crate::time::WallTime;
@@ -91,7 +92,7 @@ impl Replica {
             self.pending.shown.len(),
             self.pending.stale.len(),
         );
-        let numbered = self.catalog.count();
+        let (numbered, quarantine) = (self.catalog.count(), self.quarantine);
         self.batch.savepoint();
         let numbers: Result<Vec<_>> = writes
             .iter()
@@ -103,6 +104,7 @@ impl Replica {
             self.batch.roll_back();
             // Memory may be ahead of the batch now; what was pending before stays pending.
             self.catalog.truncate(numbered);
+            self.quarantine = quarantine;
             self.graphs.clear();
             self.operations.clear();
             self.lsns.borrow_mut().clear();
@@ -141,7 +143,8 @@ impl Replica {
             let row = row(heads, changes, view);
             self.show(slot, &write.key, row)?;
             self.view_is_current(slot);
-            self.note_breach(slot, view.breach.as_deref(), WallTime::default())?;
+            let now = WallTime::from_unix_seconds(write.change.time());
+            self.note_breach(slot, view.breach.as_deref(), now)?;
         }
         Ok(lsn)
     }
@@ -248,6 +251,10 @@ impl Replica {
     fn quarantine_record(&mut self, slot: Slot, reason: Reason, now: WallTime) -> Result<()> {
         let before = self.rows().quarantined(slot, &NO_CHANGE)?;
         if before.as_ref().is_some_and(|it| it.reason == reason) {
+            return Ok(());
+        }
+        let is_full = self.quarantine.entries >= limits::QUARANTINE_BREACHES_MAX;
+        if before.is_none() && is_full && matches!(reason, Reason::Breach(_)) {
             return Ok(());
         }
         if before.is_none() {

@@ -409,3 +409,19 @@ proptest! {
         prop_assert!(after.iter().all(|it| it.rule != "required"));
     }
 }
+
+#[test]
+fn a_long_key_is_shortened_in_each_breach() {
+    let contract = Contract::builder("jobs", 1)
+        .field("in", Field::map().values(Field::list(Field::integer())))
+        .build()
+        .unwrap();
+    let wrong = Value::List(vec![Value::from("no"); 200]);
+    let inner = Value::Map([("k".repeat(1 << 20), wrong)].into());
+    let breaches = contract.check(
+        &Value::Map([("in".to_owned(), inner)].into()),
+        &Rules::default(),
+    );
+    assert_eq!(breaches.len(), limits::BREACHES_MAX);
+    assert!(breaches.iter().all(|it| it.to_string().len() < 300));
+}

@@ -8,6 +8,7 @@ mod links;
 mod progress;
 mod queries;
 mod reads;
+mod rulings;
 mod runtimes;
 
 use std::sync::Arc;

@@ -242,3 +242,58 @@ fn a_failed_commit_is_told_and_reads_go_on_with_what_was_there() {
         replica.commit(Durability::Immediate).unwrap();
     }
 }
+
+#[test]
+fn a_capture_that_is_given_up_leaves_the_size_of_the_quarantine_as_it_was() {
+    let (_store, mut replica) = replica();
+    let (bad, other) = (key("notes"), key("others"));
+    let mut writer = Writer::new(replica.id(), &bad);
+    let broken = |writer: &Writer, breach: Option<&str>| {
+        let breach = breach.map(str::to_owned);
+        let view = View {
+            breach,
+            ..View::default()
+        };
+        Some((writer.0.heads(), view))
+    };
+    let mut breaks = write(&bad, writer.set("n", 1));
+    breaks.view = broken(&writer, Some("it is wrong"));
+    let mut skips = Writer::new(replica.id(), &other);
+    let skips = write(&other, skips.history(3).remove(2));
+    let before = replica.quarantine;
+    replica
+        .capture(&[breaks.clone(), skips.clone()], CAUSE)
+        .unwrap_err();
+    assert_eq!(replica.quarantine, before);
+    replica.capture(&[breaks], CAUSE).unwrap();
+    replica.commit(Durability::Immediate).unwrap();
+    let named = replica.quarantined(10).unwrap();
+    assert_eq!((replica.quarantine.entries, named.len()), (1, 1));
+    assert_eq!(named[0].since, WallTime::from_millis(1_700_000_000_000));
+    let mut mends = write(&bad, writer.set("n", 2));
+    mends.view = broken(&writer, None);
+    replica.capture(&[mends.clone(), skips], CAUSE).unwrap_err();
+    assert_eq!(replica.quarantine.entries, 1);
+    replica.capture(&[mends], CAUSE).unwrap();
+    assert_eq!(replica.quarantine.entries, 0);
+}
+
+#[test]
+fn records_that_break_a_contract_leave_room_for_changes_in_the_quarantine() {
+    let (_store, mut replica) = replica();
+    replica.quarantine.entries = limits::QUARANTINE_BREACHES_MAX - 1;
+    for name in ["a", "b"] {
+        let key = key(name);
+        let mut writer = Writer::new(replica.id(), &key);
+        let mut breaks = write(&key, writer.set("n", 1));
+        let view = View {
+            breach: Some("it is wrong".to_owned()),
+            ..View::default()
+        };
+        breaks.view = Some((writer.0.heads(), view));
+        replica.capture(&[breaks], CAUSE).unwrap();
+    }
+    replica.commit(Durability::Immediate).unwrap();
+    assert_eq!(replica.quarantine.entries, limits::QUARANTINE_BREACHES_MAX);
+    assert_eq!(replica.quarantined(10).unwrap().len(), 1);
+}
