@@ -36,6 +36,9 @@ pub struct Breach {
     pub expected: String,
 }
 
+/// The class of what is not there.
+const NOTHING: &str = "nothing";
+
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -45,6 +48,12 @@ impl fmt::Display for Breach {
             expected,
         } = self;
         let path = show_path(path);
+        if *class == NOTHING {
+            return write!(
+                f,
+                "{path}: it is missing, which breaks '{rule}': {expected}"
+            );
+        }
         write!(f, "{path}: {class} breaks '{rule}': {expected}")
     }
 }
@@ -115,7 +124,7 @@ impl<'r> Checker<'r> {
         self.breaches.push(Breach {
             path: self.path.iter().take(shown).map(short).collect(),
             rule: rule.to_owned(),
-            class: value.map_or("nothing", Value::class),
+            class: value.map_or(NOTHING, Value::class),
             expected,
         });
     }

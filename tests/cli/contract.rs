@@ -149,7 +149,7 @@ fn records_are_checked_line_by_line() {
     let expected = [
         "line 2: title: a string breaks 'length': it must be at most 9 long",
         "line 3: email: a string breaks 'pattern': it must match @",
-        "line 3: title: nothing breaks 'required': it must be there",
+        "line 3: title: it is missing, which breaks 'required': it must be there",
         "tasks, version 1: 3 records, 2 of them broken",
     ];
     assert_eq!(ran.stdout.lines().take(4).collect::<Vec<_>>(), expected);

@@ -91,7 +91,7 @@ fn a_field_is_there_if_it_must_be() {
     let breaches = contract.check(&value(&json!({})), &Rules::default());
     assert_eq!(
         breaches[0].to_string(),
-        "a: nothing breaks 'required': it must be there"
+        "a: it is missing, which breaks 'required': it must be there"
     );
 }
 
