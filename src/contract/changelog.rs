@@ -13,7 +13,7 @@ use super::{Contract, Effect};
 /// let new = Contract::builder("tasks", 2).field("title", Field::string()).field("due", Field::timestamp());
 /// let section = changelog(&old, &new.build()?);
 /// assert_eq!(section, "\
-/// ## Version 2
+/// ### Version 2
 ///
 /// Read by programs of version 1 and newer, written by those of version 1 and newer.
 ///
