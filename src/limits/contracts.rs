@@ -50,7 +50,7 @@ pub const PATTERN_COMPILED_BYTES_MAX: usize = 32 * 1024;
 
 /// Bytes of one record's texts that are matched with patterns. Together with the size of a pattern this
 /// bounds the time that a record can take which was made to be slow.
-pub const PATTERN_TEXT_BYTES_MAX: usize = 1024 * 1024;
+pub const PATTERN_TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// Most breaches of its contract that are told of one record.
 pub const BREACHES_MAX: usize = 100;

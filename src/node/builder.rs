@@ -261,8 +261,7 @@ impl Builder {
         let rulings = Arc::new(self.rulings);
         if !self.relays {
             let snapshot = store.snapshot()?;
-            let spaces = config.spaces.iter().map(|it| it.0);
-            let mut spaces = spaces.collect::<Vec<_>>().into_iter();
+            let mut spaces = config.spaces.iter().map(|it| it.0);
             spaces.try_for_each(|space| rulings.load(snapshot.as_ref(), space))?;
         }
         let engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;

@@ -396,7 +396,9 @@ pub(super) fn said<'a>(breaches: impl IntoIterator<Item = &'a Breach>) -> String
         text.extend(breach.chars().take(limits::BREACH_CHARS_MAX));
     }
     if more > 0 {
-        text.push_str(&format!("; and {more} more"));
+        text.push_str("; and ");
+        text.push_str(&more.to_string());
+        text.push_str(" more");
     }
     text
 }

@@ -202,6 +202,11 @@ impl Replica {
         self.batch.put(Table::Views, slot.key(), view.encode());
         let was_shown = before.as_ref().is_some_and(|it| !is_tombstone(&it.value));
         self.count_shown(slot.collection, (was_shown, !is_tombstone(&view.value)))?;
+        // Other policies that show the same are nobody's news.
+        let is_same = |it: &ViewRow| it.changes == view.changes && it.value == view.value;
+        if before.as_ref().is_some_and(is_same) {
+            return Ok(());
+        }
         self.pending.shown.push(ShownView {
             key: key.clone(),
             heads: view.heads,

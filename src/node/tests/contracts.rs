@@ -27,20 +27,18 @@ fn field(name: &str) -> Vec<PathStep> {
     vec![PathStep::from(name)]
 }
 
-async fn breaches(node: &Node) -> Vec<String> {
-    let entries = node.quarantine(10).await.unwrap().into_iter();
-    let breaches = entries.filter_map(|it| {
-        if let Reason::Breach(detail) = it.reason {
-            Some(detail)
-        } else {
-            None
+pub(super) async fn breaches(node: &Node) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for entry in node.quarantine(10).await.unwrap() {
+        if let Reason::Breach(detail) = entry.reason {
+            breaches.push(detail);
         }
-    });
-    breaches.collect()
+    }
+    breaches
 }
 
 /// Waits until `ready` says so.
-async fn until<F: Future<Output = bool>>(mut ready: impl FnMut() -> F) {
+pub(super) async fn until<F: Future<Output = bool>>(mut ready: impl FnMut() -> F) {
     within(async {
         while !ready().await {
             sleep(Duration::from_millis(2)).await;

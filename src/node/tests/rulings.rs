@@ -1,12 +1,12 @@
 //! Contracts where something goes wrong: what is refused rightly, what others put into a space.
 
 use super::super::rulings::to_record;
+use super::contracts::{breaches, until};
 use super::*;
 use crate::contract::{Contract, Field};
 use crate::doc::PathStep;
 use crate::id::RecordId;
 use crate::limits;
-use crate::replica::Reason;
 
 fn contract(version: u32) -> Contract {
     let most = i64::from(version) * 10;
@@ -15,25 +15,6 @@ fn contract(version: u32) -> Contract {
         .field("l", Field::list(Field::integer()))
         .build()
         .unwrap()
-}
-
-async fn breaches(node: &Node) -> Vec<String> {
-    let entries = node.quarantine(10).await.unwrap().into_iter();
-    let breaches = entries.filter_map(|it| match it.reason {
-        Reason::Breach(detail) => Some(detail),
-        _ => None,
-    });
-    breaches.collect()
-}
-
-/// Waits until `ready` says so.
-async fn until<F: Future<Output = bool>>(mut ready: impl FnMut() -> F) {
-    within(async {
-        while !ready().await {
-            sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
 }
 
 #[tokio::test]

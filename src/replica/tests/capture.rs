@@ -297,3 +297,29 @@ fn records_that_break_a_contract_leave_room_for_changes_in_the_quarantine() {
     assert_eq!(replica.quarantine.entries, limits::QUARANTINE_BREACHES_MAX);
     assert_eq!(replica.quarantined(10).unwrap().len(), 1);
 }
+
+#[test]
+fn other_policies_that_show_the_same_are_no_news() {
+    let (_store, mut replica) = replica();
+    let key = key("notes");
+    let mut writer = Writer::new(replica.id(), &key);
+    replica
+        .capture(&[write(&key, writer.set("n", 1))], CAUSE)
+        .unwrap();
+    for (shown_by, value, news) in [(5, 1, 1), (6, 1, 0), (7, 2, 1), (7, 2, 0)] {
+        let view = View {
+            value: vec![value],
+            shown_by,
+            breach: None,
+        };
+        let projection = Projection {
+            key: key.clone(),
+            heads: writer.0.heads(),
+            changes: 1,
+            view: Ok(view),
+        };
+        replica.project(projection, WallTime::default()).unwrap();
+        let shown = replica.commit(Durability::Immediate).unwrap().shown;
+        assert_eq!(shown.len(), news, "by {shown_by}");
+    }
+}
