@@ -20,8 +20,7 @@ pub struct Policies {
 pub struct Explanation {
     /// The field.
     pub path: Vec<PathStep>,
-    /// The values that were written there at the same time, in the order of their times; one where
-    /// there is no conflict.
+    /// The values that were written there at the same time, two at least, in the order of their times.
     pub candidates: Vec<Candidate>,
     /// The policy.
     pub policy: Policy,

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use super::filter::{Comparison, Field, Literal, Term};
-use super::order::compare;
 use crate::doc::Value;
 
 impl Term {
@@ -34,6 +33,11 @@ impl Term {
 
 fn text<'a>(field: &Field, value: &'a Value) -> Option<&'a str> {
     field.find(value)?.as_str()
+}
+
+/// How two values of the same kind compare; `None` if their kinds differ.
+fn compare(a: &Value, b: &Value) -> Option<Ordering> {
+    a.is_kind_of(b).then(|| a.order(b))
 }
 
 fn equals(value: &Value, literal: &Literal) -> bool {

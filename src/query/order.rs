@@ -1,23 +1,9 @@
 //! One order over all values, as bytes: keys compare as the values that they are made of.
 //!
-//! Kinds come in this order, and within each:
-//!
-//! | kind | order |
-//! | --- | --- |
-//! | nothing, or null | all equal |
-//! | booleans | false, true |
-//! | numbers, counters | by value, exactly, whatever their kind; `-0.0` equals `0`, NaN comes last |
-//! | timestamps | by time |
-//! | strings, texts | by Unicode scalar values |
-//! | bytes | byte by byte |
-//! | lists | element by element |
-//! | maps | entry by entry, each by its key, then its value |
-//! | unknown | by type, then byte by byte |
+//! The order is that of [`Value::order`], in which nothing counts as null.
 //!
 //! Of one value the first [`limits::ORDER_KEY_BYTES_MAX`] bytes of its key count; values that differ
 //! only after that are equal here.
-
-use std::cmp::Ordering;
 
 use crate::doc::Value;
 use crate::limits;
@@ -93,23 +79,6 @@ fn float_key(number: f64) -> u64 {
         !bits
     } else {
         bits | 1 << 63
-    }
-}
-
-/// How two values of the same kind compare; `None` if their kinds differ, or are no kinds of
-/// literals.
-pub(super) fn compare(a: &Value, b: &Value) -> Option<Ordering> {
-    if let (Some(a), Some(b)) = (Exact::of(a), Exact::of(b)) {
-        return Some(a.cmp(&b));
-    }
-    if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
-        return Some(a.cmp(b));
-    }
-    match (a, b) {
-        (Value::Null, Value::Null) => Some(Ordering::Equal),
-        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
-        (Value::Timestamp(a), Value::Timestamp(b)) => Some(a.cmp(b)),
-        _ => None,
     }
 }
 

@@ -53,6 +53,11 @@ impl Value {
         }
     }
 
+    /// Whether both have a place in the same part of the order: numbers of all kinds do, strings and texts.
+    pub const fn is_kind_of(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+
     const fn rank(&self) -> u8 {
         match self {
             Self::Null => 0,

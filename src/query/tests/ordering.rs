@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use proptest::prelude::*;
 
-use super::super::order::{append, compare};
+use super::super::order::append;
 use super::{map, number, value};
 use crate::doc::Value;
 use crate::limits;
@@ -15,121 +15,18 @@ fn key(value: &Value, is_descending: bool) -> Vec<u8> {
     key
 }
 
-/// The order as the table in `order` has it, told in another way.
-fn plainly(a: &Value, b: &Value) -> Ordering {
-    let by_kind = rank(a).cmp(&rank(b));
-    by_kind.then_with(|| match (a, b) {
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        (Value::Timestamp(a), Value::Timestamp(b)) => a.cmp(b),
-        (Value::Str(a) | Value::Text(a), Value::Str(b) | Value::Text(b)) => a.cmp(b),
-        (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
-        (Value::List(a), Value::List(b)) => {
-            let pairs = a.iter().zip(b).map(|(a, b)| plainly(a, b));
-            let first = pairs.into_iter().find(|it| it.is_ne());
-            first.unwrap_or_else(|| a.len().cmp(&b.len()))
-        }
-        (Value::Map(a), Value::Map(b)) => {
-            let pairs = a.iter().zip(b);
-            let mut pairs = pairs.map(|((k, v), (l, w))| k.cmp(l).then_with(|| plainly(v, w)));
-            let first = pairs.find(|it| it.is_ne());
-            first.unwrap_or_else(|| a.len().cmp(&b.len()))
-        }
-        (
-            Value::Unknown { type_code, bytes },
-            Value::Unknown {
-                type_code: other_code,
-                bytes: other_bytes,
-            },
-        ) => (type_code, bytes).cmp(&(other_code, other_bytes)),
-        (a, b) => numbers(a, b),
-    })
-}
-
-fn rank(value: &Value) -> u8 {
-    match value {
-        Value::Null => 0,
-        Value::Bool(_) => 1,
-        Value::Int(_) | Value::Uint(_) | Value::Float(_) | Value::Counter(_) => 2,
-        Value::Timestamp(_) => 3,
-        Value::Str(_) | Value::Text(_) => 4,
-        Value::Bytes(_) => 5,
-        Value::List(_) => 6,
-        Value::Map(_) => 7,
-        Value::Unknown { .. } => 8,
-    }
-}
-
-/// By value, as whole numbers where both are near ones.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "floats in the range of i128"
-)]
-fn numbers(a: &Value, b: &Value) -> Ordering {
-    let whole = |it: &Value| match it {
-        Value::Int(it) | Value::Counter(it) => Some(i128::from(*it)),
-        Value::Uint(it) => Some(i128::from(*it)),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Float(_)
-        | Value::Str(_)
-        | Value::Text(_)
-        | Value::Bytes(_)
-        | Value::Timestamp(_)
-        | Value::List(_)
-        | Value::Map(_)
-        | Value::Unknown { .. } => None,
-    };
-    let against = |float: f64, whole: i128| {
-        if float.is_nan() || float > 2.0_f64.powi(70) {
-            return Ordering::Greater;
-        }
-        if float < -2.0_f64.powi(70) {
-            return Ordering::Less;
-        }
-        let floor = float.floor();
-        (floor as i128).cmp(&whole).then_with(|| {
-            if float > floor {
-                Ordering::Greater
-            } else {
-                Ordering::Equal
-            }
-        })
-    };
-    match (whole(a), whole(b), a, b) {
-        (Some(a), Some(b), ..) => a.cmp(&b),
-        (None, Some(b), Value::Float(a), _) => against(*a, b),
-        (Some(a), None, _, Value::Float(b)) => against(*b, a).reverse(),
-        (_, _, Value::Float(a), Value::Float(b)) => match (a.is_nan(), b.is_nan()) {
-            (false, false) => a.partial_cmp(b).unwrap(),
-            (a, b) => a.cmp(&b),
-        },
-        _ => Ordering::Equal,
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn keys_compare_as_values_do(a in value(), b in value()) {
-        prop_assert_eq!(key(&a, false).cmp(&key(&b, false)), plainly(&a, &b));
-        prop_assert_eq!(key(&a, true).cmp(&key(&b, true)), plainly(&b, &a));
+        prop_assert_eq!(key(&a, false).cmp(&key(&b, false)), a.order(&b));
+        prop_assert_eq!(key(&a, true).cmp(&key(&b, true)), b.order(&a));
     }
 
     #[test]
     fn numbers_compare_by_value_whatever_their_kind(a in number(), b in number()) {
-        prop_assert_eq!(key(&a, false).cmp(&key(&b, false)), numbers(&a, &b));
-        prop_assert_eq!(compare(&a, &b), Some(numbers(&a, &b)));
-    }
-
-    #[test]
-    fn what_compares_compares_as_it_is_ordered(a in value(), b in value()) {
-        if let Some(order) = compare(&a, &b) {
-            prop_assert_eq!(key(&a, false).cmp(&key(&b, false)), order);
-            prop_assert_eq!(rank(&a), rank(&b));
-        } else {
-            prop_assert!(rank(&a) != rank(&b) || rank(&a) >= 5);
-        }
+        prop_assert_eq!(key(&a, false).cmp(&key(&b, false)), a.order(&b));
     }
 
     #[test]
@@ -142,8 +39,8 @@ proptest! {
             key
         };
         let turned = |order: Ordering, down| if down { order.reverse() } else { order };
-        let first = turned(plainly(&a.0, &b.0), down.0);
-        let order = first.then_with(|| turned(plainly(&a.1, &b.1), down.1));
+        let first = turned(a.0.order(&b.0), down.0);
+        let order = first.then_with(|| turned(a.1.order(&b.1), down.1));
         prop_assert_eq!(both(&a).cmp(&both(&b)), order);
     }
 
@@ -159,7 +56,7 @@ proptest! {
         let (a, b) = (long(a, more.0), long(b, more.1));
         let order = key(&a, false).cmp(&key(&b, false));
         prop_assert!(key(&a, down).len() <= limits::ORDER_KEY_BYTES_MAX);
-        prop_assert!(order.is_eq() || order == plainly(&a, &b), "equal at most");
+        prop_assert!(order.is_eq() || order == a.order(&b), "equal at most");
         // A second column decides where the first was cut.
         let both = |it: &Value, second| {
             let mut key = key(it, down);
