@@ -89,6 +89,12 @@ plants! {
     CutImport = "cut_import",
     /// What came on a link while a graph was made for it is forgotten.
     DropParked = "drop_parked",
+    /// Conflict policies are passed over.
+    BlindPolicies = "blind_policies",
+    /// The quarantine does not name what breaks its contract.
+    ForgetBreach = "forget_breach",
+    /// What broke its contract stays named when it is mended.
+    KeepBreach = "keep_breach",
     /// Something is decided by an order that differs from run to run.
     HashOrder = "hash_order",
 }

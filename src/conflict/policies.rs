@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{CustomPolicy, Outcome, Policy, builtin};
 use crate::doc::{Candidate, Document, DocumentFault, Lens, NO_LENS, PathStep, Value, guarded};
 use crate::id::Heads;
+use crate::plant::{self, Plant};
 
 /// Which policy goes for which field of a collection's records, and the application's own ones.
 #[derive(Clone, Default)]
@@ -133,6 +134,9 @@ impl Lens for Policies {
         heads: Option<&Heads>,
     ) -> Result<Vec<(Vec<PathStep>, Value)>, DocumentFault> {
         let mut contested = Vec::new();
+        if plant::is_planted(Plant::BlindPolicies) {
+            return Ok(contested);
+        }
         for (path, policy) in &self.fields {
             let candidates = document.candidates(path, heads)?;
             if let Ok(outcome) = self.decide(policy, &candidates) {

@@ -1,11 +1,12 @@
 //! Whether a record keeps its contract.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{Contract, Field, Kind, Rule, Rules, Span, place};
 use crate::doc::value::show_path;
 use crate::doc::{PathStep, Value};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 
 /// One rule of a contract that a record breaks: where, which rule, and what class of value stands there;
@@ -77,6 +78,18 @@ impl Contract {
         checker.breaches
     }
 
+    /// As [`Contract::check`], but rules that `rules` does not define are passed over: a program defines all
+    /// of its own, and those of others are theirs to check.
+    pub(crate) fn check_own(&self, value: &Value, rules: &Rules) -> Vec<Breach> {
+        let mut breaches = self.check(value, rules);
+        if !breaches.is_empty() {
+            let unknown = self.undefined(rules).into_iter().map(Rule::name);
+            let unknown: BTreeSet<_> = unknown.collect();
+            breaches.retain(|it| !unknown.contains(&it.rule));
+        }
+        breaches
+    }
+
     /// The rules of the program's own that this contract names and `rules` does not define.
     pub fn undefined<'c>(&'c self, rules: &Rules) -> Vec<&'c Rule> {
         let is_undefined = |it: &&Rule| match it {
@@ -85,6 +98,77 @@ impl Contract {
         };
         self.rules.iter().filter(is_undefined).collect()
     }
+}
+
+/// Breaches as one sentence.
+pub(crate) fn said<'a>(breaches: impl IntoIterator<Item = &'a Breach>) -> String {
+    let mut text = String::new();
+    let mut more = 0;
+    for breach in breaches {
+        if text.len() >= limits::BREACHES_BYTES_MAX {
+            more += 1;
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        let breach = breach.to_string();
+        text.extend(breach.chars().take(limits::BREACH_CHARS_MAX));
+    }
+    if more > 0 {
+        text.push_str("; and ");
+        text.push_str(&more.to_string());
+        text.push_str(" more");
+    }
+    text
+}
+
+/// All breaches of a record after an edit as one sentence, if there are any.
+///
+/// What others broke keeps nobody from editing the rest: only what the record did not break before is held
+/// against the edit.
+///
+/// # Errors
+/// [`ErrorKind::Breach`], naming what the edit breaks; what `before` gives.
+pub(crate) fn judge_edit(
+    now: &[Breach],
+    before: impl FnOnce() -> Result<Vec<Breach>>,
+) -> Result<Option<String>> {
+    if now.is_empty() {
+        return Ok(None);
+    }
+    let before = before()?;
+    let new = new_breaches(now, &before);
+    if new.is_empty() {
+        return Ok(Some(said(now)));
+    }
+    let message = format!("the edit breaks the contract: {}", said(new));
+    Err(Error::new(ErrorKind::Breach, message))
+}
+
+/// Those breaches that were not there before. An element of a list that broke its contract does so
+/// wherever it stands by now.
+fn new_breaches<'a>(now: &'a [Breach], before: &[Breach]) -> Vec<&'a Breach> {
+    // There are more than are told of: where one is mended another comes up.
+    if before.len() >= limits::BREACHES_MAX {
+        return Vec::new();
+    }
+    let anywhere = |it: &Breach| {
+        let mut it = it.clone();
+        for step in &mut it.path {
+            if let PathStep::Index(index) = step {
+                *index = 0;
+            }
+        }
+        it
+    };
+    let mut before: Vec<_> = before.iter().map(anywhere).collect();
+    let mut is_new = |it: &&Breach| {
+        let it = anywhere(it);
+        let known = before.iter().position(|known| *known == it);
+        known.map(|at| before.swap_remove(at)).is_none()
+    };
+    now.iter().filter(|it| is_new(it)).collect()
 }
 
 /// Goes through a record.

@@ -53,6 +53,7 @@ use std::collections::BTreeMap;
 pub use builder::Builder;
 pub use changelog::changelog;
 pub use check::Breach;
+pub(crate) use check::{judge_edit, said};
 pub use compare::{Difference, Differences, Effect, compare};
 pub use field::Field;
 pub use kind::Kind;

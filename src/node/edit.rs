@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::documents::Documents;
 use super::driver::Message;
-use super::rulings::{new_breaches, said};
 use super::shared::{Shared, closed, lock, mismatched};
 use super::tasks::run_apart;
+use crate::contract::judge_edit;
 use crate::doc::{Change, Document, EditMeta, Value};
 use crate::engine::{Event, Reply};
 use crate::error::{Error, ErrorKind, Result};
@@ -224,23 +224,16 @@ impl Shared {
         }
         let shown = document.shown(None)?;
         let breaches = self.rulings.breaches(key, &shown.value);
-        if !breaches.is_empty() {
-            // What others broke keeps nobody from editing the rest.
-            let before: Heads = change.deps().iter().copied().collect();
-            let known = if before.is_empty() {
-                Vec::new()
-            } else {
-                let value = document.value_at(&before)?;
-                self.rulings.breaches(key, &record::read_value(&value))
-            };
-            let new = new_breaches(&breaches, &known);
-            if !new.is_empty() {
-                let message = format!("the edit breaks the contract: {}", said(new));
-                return Err(Error::new(ErrorKind::Breach, message));
+        let before: Heads = change.deps().iter().copied().collect();
+        let breach = judge_edit(&breaches, || {
+            if before.is_empty() {
+                return Ok(Vec::new());
             }
-        }
+            let value = document.value_at(&before)?;
+            Ok(self.rulings.breaches(key, &record::read_value(&value)))
+        })?;
         Ok(is_small.then(|| View {
-            breach: (!breaches.is_empty()).then(|| said(&breaches)),
+            breach,
             ..View::from(shown)
         }))
     }

@@ -1,7 +1,7 @@
 //! What holds for the records of a collection: the contract that the program declared, and the newest one
 //! that the space has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -10,8 +10,8 @@ use serde_json::Value as Json;
 use super::shared::lock;
 use super::snapshots::Reading;
 use crate::conflict::{CustomPolicy, Policies, Policy};
-use crate::contract::{Breach, Contract, Rule, Rules};
-use crate::doc::{Lens, NO_LENS, PathStep, Value};
+use crate::contract::{Breach, Contract, Rule, Rules, said};
+use crate::doc::{Lens, NO_LENS, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
 use crate::limits;
@@ -139,14 +139,7 @@ impl Rulings {
         let Some(contract) = contract.filter(|_| !record::is_deleted(value)) else {
             return Vec::new();
         };
-        let mut breaches = contract.check(value, &self.rules);
-        if !breaches.is_empty() {
-            // Rules of other programs are theirs to check: of its own this one defines all.
-            let unknown = contract.undefined(&self.rules);
-            let unknown: BTreeSet<_> = unknown.into_iter().map(Rule::name).collect();
-            breaches.retain(|it| !unknown.contains(&it.rule));
-        }
-        breaches
+        contract.check_own(value, &self.rules)
     }
 
     /// That the program defines the rules and policies that a contract names.
@@ -378,52 +371,4 @@ pub(super) fn read(key: &RecordKey, value: &Value) -> Option<Contract> {
             None
         }
     }
-}
-
-/// Breaches as one sentence.
-pub(super) fn said<'a>(breaches: impl IntoIterator<Item = &'a Breach>) -> String {
-    let mut text = String::new();
-    let mut more = 0;
-    for breach in breaches {
-        if text.len() >= limits::BREACHES_BYTES_MAX {
-            more += 1;
-            continue;
-        }
-        if !text.is_empty() {
-            text.push_str("; ");
-        }
-        let breach = breach.to_string();
-        text.extend(breach.chars().take(limits::BREACH_CHARS_MAX));
-    }
-    if more > 0 {
-        text.push_str("; and ");
-        text.push_str(&more.to_string());
-        text.push_str(" more");
-    }
-    text
-}
-
-/// Those breaches that were not there before. An element of a list that broke its contract does so
-/// wherever it stands by now.
-pub(super) fn new_breaches<'a>(now: &'a [Breach], before: &[Breach]) -> Vec<&'a Breach> {
-    // There are more than are told of: where one is mended another comes up.
-    if before.len() >= limits::BREACHES_MAX {
-        return Vec::new();
-    }
-    let anywhere = |it: &Breach| {
-        let mut it = it.clone();
-        for step in &mut it.path {
-            if let PathStep::Index(index) = step {
-                *index = 0;
-            }
-        }
-        it
-    };
-    let mut before: Vec<_> = before.iter().map(anywhere).collect();
-    let mut is_new = |it: &&Breach| {
-        let it = anywhere(it);
-        let known = before.iter().position(|known| *known == it);
-        known.map(|at| before.swap_remove(at)).is_none()
-    };
-    now.iter().filter(|it| is_new(it)).collect()
 }

@@ -109,6 +109,12 @@ classes! {
     Refused = "refused",
     /// A change waited for its parents.
     Waited = "waited",
+    /// A policy said what a view shows of several values.
+    Decided = "decided",
+    /// An edit was refused because of its contract.
+    EditRefused = "edit_refused",
+    /// What came from elsewhere broke a contract.
+    Breached = "breached",
     /// What waited in quarantine followed its parents.
     Released = "released",
     /// A snapshot was made of a record.

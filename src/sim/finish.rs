@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::class::Class;
 use super::oracle::{Fate, Kind, Verdict, holds};
+use super::rules;
 use super::run::Run;
 use super::world::World;
-use crate::doc::{Change, DELETED_KEY, Value};
+use crate::doc::{Change, DELETED_KEY, NO_LENS, Value};
 use crate::id::{ActorId, ChangeHash, Heads, RecordKey};
 use crate::limits;
-use crate::replica::Rows;
 use crate::replica::documents::{self, Loaded};
+use crate::replica::{Quarantined, Reason, Rows};
 
 /// A store that is large enough to count as such.
 const LARGE_BYTES: u64 = 100_000_000;
@@ -150,10 +151,32 @@ impl Run<'_> {
 
     fn is_quarantine_clean(&self, host: usize) -> Verdict {
         let engine = self.world.host(host).ok().and_then(super::Host::engine);
-        let entries = engine.map_or(0, |it| it.replica().quarantine_size().entries);
+        let held = engine.map_or(Ok(Vec::new()), |it| it.replica().quarantined(usize::MAX));
+        let held = self.oracle.read(held)?;
+        let is_breach = |it: &&Quarantined| matches!(it.reason, Reason::Breach(_));
+        let (breaches, rest): (Vec<_>, Vec<_>) = held.iter().partition(is_breach);
+        let named = breaches.into_iter().map(|it| &it.key).collect();
+        self.breaches_are_named(host, &named)?;
+        let entries = rest.len();
         if entries > 0 && !self.oracle.strangers {
             let text = format!("host {host} still holds back {entries} changes");
             return self.oracle.fail("nothing waits for ever", text);
+        }
+        Ok(())
+    }
+
+    /// The quarantine names the records whose views break the contract of the host's program, and no others.
+    fn breaches_are_named(&self, host: usize, named: &BTreeSet<&RecordKey>) -> Verdict {
+        let Ok(it) = self.world.host(host) else {
+            return Ok(());
+        };
+        for key in self.oracle.read(it.records(World::space()))?.keys() {
+            let view = self.oracle.read(it.view(key))?;
+            let breaks = view.is_some_and(|view| it.program().breach(key, &view).is_some());
+            if breaks != named.contains(key) {
+                let text = format!("host {host}: {key} breaks its contract: {breaks}");
+                return self.oracle.fail("what breaks a contract is named", text);
+            }
         }
         Ok(())
     }
@@ -199,7 +222,7 @@ impl Run<'_> {
     }
 
     /// Every view is what the record's changes say, and the same everywhere.
-    fn views_are_right(&self, key: &RecordKey, live: &[usize]) -> Verdict {
+    fn views_are_right(&mut self, key: &RecordKey, live: &[usize]) -> Verdict {
         let mut shown: Option<Value> = None;
         for host in live {
             if *host == 0 && self.scenario.relay {
@@ -211,9 +234,19 @@ impl Run<'_> {
             let snapshot = self.oracle.read(store.snapshot().map_err(Into::into))?;
             let rows = Rows::new(snapshot.as_ref());
             let actor = ActorId::of(it.store_id(), key);
-            let loaded = self.oracle.read(Loaded::open(&rows, key, &actor))?;
-            let expected = loaded.document.value().map_err(Into::into);
+            let mut loaded = self.oracle.read(Loaded::open(&rows, key, &actor))?;
+            loaded.document.look_through(it.program().lens(key));
+            let expected = loaded.document.shown(None).map_err(Into::into);
             let expected = self.oracle.read(expected)?;
+            if expected.by > NO_LENS {
+                self.classes.reach(Class::Decided);
+            }
+            let expected = expected.value;
+            let decided = rules::are_decided(&loaded.document, &expected).map_err(Into::into);
+            if self.scenario.ruled && !self.oracle.read(decided)? {
+                let text = format!("host {host} does not show in {key} what policies say");
+                return self.oracle.fail("policies decide", text);
+            }
             let saved = loaded.document.save().map_err(Into::into);
             drop(self.oracle.read(saved)?);
             let view = self.oracle.read(self.world.view(*host, key))?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::program::Program;
 use super::storage::Storage;
 use crate::access::Identity;
 use crate::doc::{Change, Document, Edit, EditMeta, Value};
@@ -44,6 +45,7 @@ pub struct Host {
     shown: u64,
     /// How far its clock is off, in milliseconds.
     skew_millis: i64,
+    program: Program,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Host {
             tickets: 0,
             shown: 0,
             skew_millis: 0,
+            program: Program::default(),
         };
         host.start(Now::default(), entropy)?;
         Ok(host)
@@ -166,6 +169,20 @@ impl Host {
         self.life
     }
 
+    /// What its program declares.
+    pub const fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Whether it keeps views.
+    pub(super) const fn projects(&self) -> bool {
+        self.config.projects
+    }
+
+    pub(super) fn set_program(&mut self, program: Program) {
+        self.program = program;
+    }
+
     /// How far its clock is off.
     pub const fn skew_millis(&self) -> i64 {
         self.skew_millis
@@ -218,7 +235,9 @@ impl Host {
         let snapshot = running.store.snapshot()?;
         let rows = Rows::new(snapshot.as_ref());
         let actor = ActorId::of(running.engine.store_id(), key);
-        Loaded::open(&rows, key, &actor)
+        let mut loaded = Loaded::open(&rows, key, &actor)?;
+        loaded.document.look_through(self.program.lens(key));
+        Ok(loaded)
     }
 
     /// Runs an edit on a copy of the record's document, as a node does on the caller's side.
@@ -233,11 +252,11 @@ impl Host {
             return Ok((result, None));
         };
         let heads = loaded.document.heads();
-        let shown = loaded.document.shown(None).map_err(Error::from)?;
+        let view = self.program.view_after(key, &change, &loaded.document)?;
         let write = Write {
             key: key.clone(),
             change,
-            view: Some((heads, shown.into())),
+            view: Some((heads, view)),
             must_be_new: false,
         };
         Ok((result, Some(write)))
@@ -309,7 +328,7 @@ impl Host {
     /// Projects a record as a node's projector does.
     pub(super) fn project(&self, key: RecordKey) -> Event {
         if let Ok(Some(first)) = self.first_view(&key) {
-            return Event::Projected(first.into_projection(|_| None));
+            return Event::Projected(first.into_projection(|it| self.program.breach(&key, it)));
         }
         let loaded = match self.load(&key) {
             Ok(loaded) => loaded,
@@ -329,12 +348,16 @@ impl Host {
             Err(_unreadable) => return Event::NotProjected(key),
         };
         let shown = loaded.document.shown(None);
+        let view = shown.map(|shown| View {
+            breach: self.program.breach(&key, &shown.value),
+            ..View::from(shown)
+        });
         let changes = loaded.changes();
         Event::Projected(Projection {
             key,
             heads: loaded.heads,
             changes,
-            view: shown.map(View::from).map_err(|fault| fault.to_string()),
+            view: view.map_err(|fault| fault.to_string()),
         })
     }
 

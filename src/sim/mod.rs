@@ -31,10 +31,10 @@
 //! power](crate::store::redb::CrashDisk)) and the [`Config`](crate::engine::Config) that a node would
 //! have: who may link, which spaces and collections, how durable. [`World::insert`],
 //! [`World::update`], [`World::get`] and [`World::list`] work on plain structs, as a node's collections
-//! do. [`World::run`] lets time pass, [`World::settle`] waits until all have all, and
+//! do. [`World::install`] gives a host the contracts, rules and conflict policies of your [`Program`]: its edits
+//! are checked and its views shown by them. [`World::run`] lets time pass, [`World::settle`] waits until all have all, and
 //! [`World::check_all`] holds a rule of yours against every host. The example `month_offline` does all
-//! of that. Conflict policies and contracts are not part of this version, so there are none to
-//! simulate yet.
+//! of that.
 //!
 //! # What can go wrong
 //!
@@ -75,7 +75,9 @@ mod hunt;
 mod network;
 mod oracle;
 mod perform;
+mod program;
 mod records;
+mod rules;
 mod run;
 mod scenario;
 mod shell;
@@ -94,6 +96,7 @@ pub use host::Host;
 pub use hunt::{Catch, SEEDS_MAX, hunt, is_replayed};
 pub use network::Traffic;
 pub use oracle::Failure;
+pub use program::Program;
 pub use run::{Report, run};
 pub use scenario::{Profile, Scenario, Topology};
 pub use shrink::{Shrunk, shrink};

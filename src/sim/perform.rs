@@ -19,7 +19,7 @@ use crate::store::CrashDisk;
 use crate::wire::Wanted;
 
 /// The collections that records lie in, by turns.
-const COLLECTIONS: [&str; 2] = ["notes", "tasks"];
+pub(super) const COLLECTIONS: [&str; 2] = ["notes", "tasks"];
 
 /// The record of a number.
 pub(super) fn key(record: usize) -> RecordKey {
@@ -141,7 +141,7 @@ impl Run<'_> {
     /// Makes a change on a copy of the record's document; none where nothing is to be written or
     /// the host can't.
     fn prepare(
-        &self,
+        &mut self,
         host: usize,
         record: usize,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<()>,
@@ -156,6 +156,10 @@ impl Run<'_> {
         };
         match made {
             Ok(write) => Ok(write),
+            Err(error) if error.kind() == ErrorKind::Breach && self.scenario.ruled => {
+                self.classes.reach(Class::EditRefused);
+                Ok(None)
+            }
             Err(_unreadable) if self.oracle.troubled.contains(&host) => Ok(None),
             Err(error) => self
                 .oracle

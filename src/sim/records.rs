@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::program::Program;
 use super::world::World;
 use crate::doc::EditMeta;
 use crate::error::{Error, ErrorKind, Result};
@@ -93,6 +94,29 @@ impl World {
         let value = self.view(host, &key(collection, id)?)?;
         let value = value.filter(|it| !record::is_deleted(it));
         value.map(|it| record::read(&it)).transpose()
+    }
+
+    /// Gives a host the program that it runs from now on. Its records are shown and judged by that at once.
+    ///
+    /// # Errors
+    /// When there is no such host, or its store can't be read.
+    pub fn install(&mut self, host: usize, program: Program) -> Result<()> {
+        let it = self.host_mut(host)?;
+        let before = it.program().clone();
+        it.set_program(program);
+        if !it.is_up() || !it.projects() {
+            return Ok(());
+        }
+        let mut records = it.records(Self::space())?;
+        records.retain(|key, _| {
+            let all = [&before, it.program()];
+            all.iter().any(|it| it.declares(&key.collection))
+        });
+        for key in records.into_keys() {
+            let shown = self.host(host)?.project(key);
+            self.tell(host, shown);
+        }
+        Ok(())
     }
 
     /// Holds a rule of the application against every host that is up.

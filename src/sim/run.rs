@@ -9,6 +9,8 @@ use super::class::{Class, Classes};
 use super::counters::Counters;
 use super::fact::What;
 use super::oracle::{Failure, Oracle, Verdict};
+use super::perform::COLLECTIONS;
+use super::rules;
 use super::scenario::Scenario;
 use super::storage::Storage;
 use super::trace::Trace;
@@ -152,6 +154,9 @@ impl<'a> Run<'a> {
                 ..World::config()
             };
             world.add_host(storage, config)?;
+            if scenario.ruled {
+                world.install(host, rules::program(host, &COLLECTIONS)?)?;
+            }
         }
         for (from, to) in scenario.dials() {
             world.connect(from, to);
@@ -304,6 +309,10 @@ impl<'a> Run<'a> {
         for entry in held {
             if matches!(entry.reason, Reason::Waiting { .. }) {
                 self.classes.reach(Class::Waited);
+                continue;
+            }
+            if matches!(entry.reason, Reason::Breach(_)) && self.scenario.ruled {
+                self.classes.reach(Class::Breached);
                 continue;
             }
             self.classes.reach(Class::Refused);

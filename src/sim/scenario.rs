@@ -66,6 +66,8 @@ pub struct Scenario {
     pub relaxed: bool,
     /// How long the log is kept for those who don't come back, in milliseconds.
     pub horizon_millis: u64,
+    /// Whether hosts go by contracts, the first by an older version than the others.
+    pub ruled: bool,
     /// Number of records.
     pub records: usize,
     /// What happens.
@@ -110,6 +112,7 @@ impl Scenario {
                 1 => 20_000,
                 _ => 7 * 86_400_000,
             },
+            ruled: seed % 7 < 4,
             records: match profile {
                 Profile::Many => 200 + below(&mut entropy, 300),
                 _ => 1 + below(&mut entropy, 6),

@@ -83,6 +83,7 @@ fn script(seed: u64, after: u64, again: Option<u64>) -> Scenario {
         relay: false,
         relaxed: false,
         horizon_millis: 0,
+        ruled: false,
         records: 3,
         steps,
     }

@@ -22,7 +22,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
         Pure,
         "error limits plant telemetry time entropy codec id",
     ),
-    ("conflict", Pure, "error limits entropy id doc"),
+    ("conflict", Pure, "error limits plant entropy id doc"),
     ("contract", Pure, "error limits id doc conflict"),
     ("record", Pure, "error limits time id doc"),
     ("query", Pure, "error limits id doc record"),
@@ -56,7 +56,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "sim",
         Pure,
-        "error limits telemetry plant time entropy id doc record query access reconcile wire session peer store replica engine",
+        "error limits telemetry plant time entropy id doc conflict contract record query access reconcile wire session peer store replica engine",
     ),
 ];
 

@@ -14,6 +14,7 @@
 
 mod audit;
 mod change;
+mod contract;
 mod intake;
 mod json;
 mod lies;
@@ -28,6 +29,7 @@ mod tree;
 mod wire;
 
 pub use change::change;
+pub use contract::contract;
 pub use intake::intake;
 pub use json::json;
 pub use query::query;
@@ -46,6 +48,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("change", change),
+    ("contract", contract),
     ("intake", intake),
     ("json", json),
     ("query", query),
