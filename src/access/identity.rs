@@ -11,6 +11,9 @@ use crate::id::ReplicaId;
 /// First bytes of what is signed, so that the key's signatures for other ends are none for this.
 const PROOF_CONTEXT: &[u8] = b"syncline/1 link proof";
 
+/// First bytes of a signature of presence.
+const PRESENCE_CONTEXT: &[u8] = b"syncline/1 presence";
+
 const TRANSCRIPT_CONTEXT: &str = "syncline/1 handshake";
 
 /// The secret key of a replica. Who holds it is the replica.
@@ -47,6 +50,13 @@ impl Identity {
     /// The public key, by which others know the replica.
     pub fn replica_id(&self) -> ReplicaId {
         ReplicaId::from_bytes(self.0.verifying_key().to_bytes())
+    }
+
+    /// The signature that this replica shows `presence`, the bytes of a note.
+    pub fn sign_presence(&self, presence: &[u8]) -> [u8; 64] {
+        self.0
+            .sign(&[PRESENCE_CONTEXT, presence].concat())
+            .to_bytes()
     }
 
     /// The proof that this replica has taken part in `transcript` as `role`.
@@ -135,15 +145,28 @@ pub fn verify(
     transcript: &Transcript,
     signature: &[u8; 64],
 ) -> Result<(), ProofError> {
+    verify_bytes(replica, &signed_bytes(role, transcript), signature)
+}
+
+/// Checks that `replica` has signed `presence`, the bytes of a note. As strict as [`verify`].
+///
+/// # Errors
+/// When it has not.
+pub fn verify_presence(
+    replica: ReplicaId,
+    presence: &[u8],
+    signature: &[u8; 64],
+) -> Result<(), ProofError> {
+    verify_bytes(replica, &[PRESENCE_CONTEXT, presence].concat(), signature)
+}
+
+fn verify_bytes(replica: ReplicaId, bytes: &[u8], signature: &[u8; 64]) -> Result<(), ProofError> {
     let key = VerifyingKey::from_bytes(replica.as_bytes())
         .ok()
         .filter(|key| !key.is_weak())
         .ok_or(ProofError::NotAKey)?;
-    key.verify_strict(
-        &signed_bytes(role, transcript),
-        &Signature::from_bytes(signature),
-    )
-    .or(Err(ProofError::BadSignature))
+    key.verify_strict(bytes, &Signature::from_bytes(signature))
+        .or(Err(ProofError::BadSignature))
 }
 
 fn signed_bytes(role: Role, transcript: &Transcript) -> Vec<u8> {

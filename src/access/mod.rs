@@ -3,7 +3,7 @@
 mod identity;
 mod policy;
 
-pub use identity::{Identity, ProofError, Role, Transcript, verify};
+pub use identity::{Identity, ProofError, Role, Transcript, verify, verify_presence};
 pub use policy::{Admission, Policy, Refusal, Request, Spaces, Verdict};
 
 #[cfg(test)]

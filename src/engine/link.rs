@@ -127,6 +127,7 @@ impl Engine {
             self.unsaved = Some(now.instant + limits::FLUSH_AFTER);
         }
         self.runnable.insert(id);
+        self.listen(now, id);
     }
 
     pub(super) fn sent(&mut self, id: LinkId, bytes: usize) {
@@ -257,6 +258,7 @@ impl Engine {
         self.runnable.remove(&id);
         metrics::gauge!(names::LINKS_OPEN).decrement(1);
         tracing::info!(address = link.address, reason, "a link ends");
+        self.presence_lost(id);
         let mut gate = PeerGate {
             replica: &mut self.replica,
             wall: now.wall,
@@ -281,6 +283,7 @@ impl Engine {
         if self.stopping.is_some() {
             return;
         }
+        self.take_back_presences(now);
         self.stopping = Some(now.instant + limits::DRAIN_TIMEOUT);
         let peers: Vec<_> = self.dialer.status().map(|it| it.address).collect();
         let ids: Vec<_> = self.links.keys().copied().collect();

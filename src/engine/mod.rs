@@ -9,6 +9,7 @@ mod compact;
 mod delivery;
 mod gate;
 mod link;
+mod presence;
 mod report;
 mod status;
 #[cfg(test)]
@@ -20,8 +21,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 pub use compact::Compacted;
 pub use delivery::Target;
+pub use presence::Shown;
 pub use status::{LinkStatus, PeerReport, SpaceReport, Status};
 
 use crate::access::{Identity, Policy};
@@ -38,10 +42,11 @@ use crate::replica::{
 use crate::session::Inbound;
 use crate::store::{Durability, Store};
 use crate::time::{Instant, Now};
-use crate::wire::{ErrorCode, Wanted};
+use crate::wire::{ErrorCode, Slot, Wanted};
 use compact::Compaction;
 use delivery::Waiter;
 use link::Link;
+use presence::{Board, Own};
 
 /// Names a caller that waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +120,8 @@ pub enum Event {
     },
     /// A caller waits no longer.
     Forget(Ticket),
+    /// The application shows something for so long, or with `None` nothing any more.
+    Show(Slot, Option<(Bytes, Duration)>),
     /// The application asks how things stand.
     Status(Ticket),
     /// The application asks for entries of the quarantine.
@@ -235,6 +242,8 @@ pub enum Effect {
     Unfold(RecordKey),
     /// A view changed, durably.
     Shown(ShownView),
+    /// Somebody else shows something, or no longer does.
+    Presence(Shown),
     /// All is written and said; the engine does nothing more.
     Stopped,
 }
@@ -256,6 +265,8 @@ pub struct Engine {
     /// Answers to writers, which wait for the commit.
     captured: Vec<(Ticket, Reply)>,
     waiters: Vec<Waiter>,
+    own_presences: Own,
+    board: Board,
     compaction: Compaction,
     /// Times that something was committed.
     commits: u64,
@@ -293,6 +304,7 @@ impl Engine {
             None => Arc::new(replica.identity(&mut entropy)?),
         };
         let dialer = Dialer::new(config.dialling, entropy.fork());
+        let own_presences = Own::new(identity.replica_id());
         let mut engine = Self {
             config,
             identity,
@@ -305,6 +317,8 @@ impl Engine {
             ready: VecDeque::new(),
             captured: Vec::new(),
             waiters: Vec::new(),
+            own_presences,
+            board: Board::default(),
             compaction: Compaction::open(),
             commits: 0,
             unfolding: BTreeSet::new(),
@@ -395,6 +409,7 @@ impl Engine {
                 target,
             } => self.wait(ticket, &key, target),
             Event::Forget(ticket) => self.waiters.retain(|it| it.ticket != ticket),
+            Event::Show(slot, shown) => self.show(now, slot, shown),
             Event::Status(ticket) => {
                 let status = Box::new(self.status(now));
                 self.reply(ticket, Reply::Status(status));

@@ -34,6 +34,7 @@ impl Engine {
         self.settle(now);
         self.report(now);
         self.compact(now);
+        self.tend_presences(now);
         while self.ready.is_empty() && self.speak(now) {}
         self.dial(now);
         if self.ready.is_empty() {
@@ -58,6 +59,7 @@ impl Engine {
             self.report_at,
             self.stopping,
             self.dialer.poll_timeout(),
+            self.presence_timeout(),
             self.compaction.poll_timeout(),
         ];
         links.chain(own.into_iter().flatten()).min()

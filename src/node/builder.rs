@@ -11,6 +11,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::documents::Documents;
+use super::presence::Presences;
 use super::rulings::Rulings;
 use super::shared::{Counters, Shared};
 use super::tasks::{Tasks, run_apart};
@@ -244,7 +245,7 @@ impl Builder {
                     Spaces::Listed(spaces.iter().copied().collect())
                 },
             }),
-            spaces: spaces.into_iter().map(|it| (it, Wanted::All)).collect(),
+            spaces: spaces.iter().map(|it| (*it, Wanted::All)).collect(),
             durability: self.durability,
             projects: !self.relays,
             dialling: self.dialling,
@@ -280,6 +281,7 @@ impl Builder {
             documents: Documents::new(engine.store_id(), Arc::clone(&rulings)),
             rulings,
             watchers: Watchers::default(),
+            presences: Presences::new((!self.relays).then_some(spaces)),
             traffic: Counters::default(),
             writer: Mutex::default(),
             stopped: watch::Sender::new(false),

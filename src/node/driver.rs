@@ -95,6 +95,7 @@ fn no_thread(error: std::io::Error) -> Error {
 
 impl Driver {
     async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
         while !self.carry_out() {
             let wake = self.engine.poll_timeout();
             let due = wake.map(|at| at.since(self.shared.now().instant));
@@ -108,8 +109,10 @@ impl Driver {
                 biased;
                 () = self.stop.notified() => self.handle(Event::Stop),
                 message = self.inbox.recv() => self.take_in(message),
+                () = shared.presences.wished.notified() => {}
                 () = timer => {}
             }
+            self.show();
             // A full inbox must not keep timers from running.
             let now = self.shared.now();
             if self
@@ -119,6 +122,13 @@ impl Driver {
             {
                 self.engine.handle(now, Event::Timer);
             }
+        }
+    }
+
+    /// Tells the engine what is to be shown of us.
+    fn show(&mut self) {
+        for (slot, shown) in self.shared.presences.take_wishes() {
+            self.handle(Event::Show(slot, shown));
         }
     }
 
@@ -266,6 +276,10 @@ impl Driver {
                         projector::again(&self.shared, (space, collection), is_gone);
                     }
                     self.shared.watchers.tell(&view, self.shared.store_id);
+                }
+                Effect::Presence(shown) => {
+                    let now = self.shared.now().wall;
+                    self.shared.presences.tell(shown, now);
                 }
                 Effect::Stopped => return true,
             }

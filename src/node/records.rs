@@ -59,6 +59,10 @@ impl Records {
         self.reason.as_deref()
     }
 
+    pub(super) const fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::documents::Documents;
 use super::driver::Message;
+use super::presence::Presences;
 use super::rulings::Rulings;
 use super::snapshots::{Reading, Snapshots};
 use super::tasks::Tasks;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) documents: Documents,
     pub(super) rulings: Arc<Rulings>,
     pub(super) watchers: Watchers,
+    pub(super) presences: Presences,
     pub(super) traffic: Counters,
     /// Local edits are made and submitted one after the other, so that the engine gets them in the
     /// order of their sequence numbers.
@@ -100,6 +102,7 @@ impl Shared {
         drop(store);
         self.documents.clear();
         self.watchers.close();
+        self.presences.close();
         self.stopped.send_replace(true);
     }
 

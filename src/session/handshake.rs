@@ -32,7 +32,7 @@ impl Handshake {
         Hello {
             version_min: VERSION_MIN,
             version_max: VERSION_MAX,
-            features: Features::default(),
+            features: Features::OURS,
             replica: config.identity.replica_id(),
             store: config.store,
             nonce: config.nonce,
@@ -98,6 +98,9 @@ impl Handshake {
         let peer = Peer {
             replica: hello.replica,
             store: hello.store,
+            hears_presence: Features::OURS
+                .shared(hello.features)
+                .has(Features::PRESENCE),
         };
         Ok((peer, hello.credit_live, hello.credit_bulk))
     }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use crate::access;
 use crate::doc::{self, Received};
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, SpaceId};
 use crate::limits;
-use crate::wire::{self, Changes, Class, Message, WireError};
+use crate::wire::{self, Changes, Class, Message, Presence, WireError, Word};
 
 /// A checked frame.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub enum InboundBody {
         /// The changes by record.
         groups: Vec<Group>,
     },
+    /// What somebody shows for a while, and whether its author has signed it.
+    Presence(Presence, bool),
     /// Any other message.
     Other(Message),
 }
@@ -114,6 +117,10 @@ fn body(message: Message, frame: Bytes, correlation: CorrelationId) -> InboundBo
     match message {
         Message::Hello(hello) => InboundBody::Hello(hello, frame),
         Message::Changes(changes) => check(changes, correlation),
+        Message::Presence(presence) => {
+            let is_genuine = is_genuine(&presence);
+            InboundBody::Presence(presence, is_genuine)
+        }
         other @ (Message::Auth { .. }
         | Message::Open(_)
         | Message::Refused { .. }
@@ -127,6 +134,18 @@ fn body(message: Message, frame: Bytes, correlation: CorrelationId) -> InboundBo
         | Message::Bye { .. }
         | Message::Error { .. }
         | Message::Unknown { .. }) => InboundBody::Other(other),
+    }
+}
+
+/// Whether the author has signed it. That a way was lost is said by the peer itself.
+fn is_genuine(presence: &Presence) -> bool {
+    let spot = &presence.spot;
+    match &presence.word {
+        Word::Lost => true,
+        Word::Said { note, .. } => {
+            let signed = note.signed_bytes(spot);
+            access::verify_presence(spot.author, &signed, &note.signature).is_ok()
+        }
     }
 }
 

@@ -41,10 +41,14 @@ impl Session {
                 self.farewell(message);
                 Ok(Ok(()))
             }
-            InboundBody::Changes { .. } | InboundBody::Other(_) if in_handshake => Ok(fault(
-                ErrorCode::OutOfOrder,
-                "spoke before the handshake ended",
-            )),
+            InboundBody::Changes { .. } | InboundBody::Presence(..) | InboundBody::Other(_)
+                if in_handshake =>
+            {
+                Ok(fault(
+                    ErrorCode::OutOfOrder,
+                    "spoke before the handshake ended",
+                ))
+            }
             InboundBody::Changes {
                 space,
                 class,
@@ -56,6 +60,9 @@ impl Session {
                     return Ok(fault(ErrorCode::OverCredit, "sent changes without credit"));
                 }
                 self.changes(now, (space, class, upto), groups, gate)
+            }
+            InboundBody::Presence(presence, is_genuine) => {
+                Ok(self.presence(now, presence, is_genuine))
             }
             InboundBody::Other(message) => self.message(now, correlation, message, gate),
         }
@@ -95,6 +102,7 @@ impl Session {
             Message::Hello(_)
             | Message::Auth { .. }
             | Message::Changes(_)
+            | Message::Presence(_)
             | Message::Bye { .. }
             | Message::Error { .. } => return Ok(fault(ErrorCode::OutOfOrder, "out of order")),
         }
@@ -113,7 +121,7 @@ impl Session {
         };
         self.credit = Credit::start(live, bulk);
         self.phase = Phase::Talking(peer);
-        let Peer { replica, store } = peer;
+        let Peer { replica, store, .. } = peer;
         self.queue.push_back(Output::Established { replica, store });
         for (space, wanted) in self.config.spaces.clone() {
             // A peer that may not have the space shall not learn that it is here.
@@ -126,7 +134,7 @@ impl Session {
     }
 
     /// Why the peer may not have a space, if so.
-    fn refusal(&self, peer: Peer, space: SpaceId) -> Option<RefusedCode> {
+    pub(super) fn refusal(&self, peer: Peer, space: SpaceId) -> Option<RefusedCode> {
         let request = Request::Open(space);
         match self.config.policy.decide(peer.replica, request) {
             Access::Allowed => None,
@@ -188,11 +196,12 @@ impl Session {
         link.activate(open, is_dialer, gate)?;
         let lsn = link.cursor().acked;
         self.queue.push_back(Output::Acked { space, lsn });
+        self.note_opened(space);
         Ok(Ok(()))
     }
 
     /// The link of an open space; anything said of another one is a violation.
-    fn active(&mut self, space: SpaceId) -> Verdict<&mut SpaceLink> {
+    pub(super) fn active(&mut self, space: SpaceId) -> Verdict<&mut SpaceLink> {
         match self.spaces.get_mut(&space) {
             Some(link) if link.is_active() => Ok(link),
             _ => fault(
@@ -402,6 +411,7 @@ impl Session {
             | Message::Root { .. }
             | Message::Ping { .. }
             | Message::Pong { .. }
+            | Message::Presence(_)
             | Message::Unknown { .. } => return,
         };
         self.end(why);

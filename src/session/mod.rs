@@ -11,6 +11,7 @@ mod handshake;
 mod inbound;
 mod incoming;
 mod outgoing;
+mod presence;
 mod relay;
 mod space;
 mod status;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use credit::Credit;
 pub use inbound::{Group, Inbound, InboundBody, Opened, inspect, open};
+pub use presence::Telling;
 pub use status::{CatchUp, SpaceStatus};
 
 use crate::access::{Identity, Policy, Role};
@@ -36,6 +38,7 @@ use crate::reconcile::Inventory;
 use crate::time::{Instant, WallTime};
 use crate::wire::{ByeReason, ErrorCode, Message, Wanted, encode};
 use handshake::Handshake;
+use presence::Presences;
 use space::SpaceLink;
 
 /// How one session is to behave.
@@ -179,6 +182,8 @@ enum Phase {
 struct Peer {
     replica: ReplicaId,
     store: StoreId,
+    /// It takes and passes on presence.
+    hears_presence: bool,
 }
 
 /// One conversation with one peer.
@@ -190,6 +195,7 @@ pub struct Session {
     queue: VecDeque<Output>,
     spaces: BTreeMap<SpaceId, SpaceLink>,
     credit: Credit,
+    presences: Presences,
     started: Instant,
     heard: Instant,
     pinged: Option<Instant>,
@@ -208,6 +214,7 @@ impl Session {
             queue: VecDeque::new(),
             spaces: BTreeMap::new(),
             credit: Credit::default(),
+            presences: Presences::new(now),
             started: now,
             heard: now,
             pinged: None,
@@ -301,7 +308,8 @@ impl Session {
                 let idle = self.idle_at();
                 let ping = self.pinged.unwrap_or(self.heard) + limits::PING_AFTER;
                 let spaces = self.spaces.values().filter_map(SpaceLink::poll_timeout);
-                spaces.chain([idle, ping]).min()
+                let presence = self.presences.poll_timeout();
+                spaces.chain([idle, ping]).chain(presence).min()
             }
             Phase::Ended(_) => None,
         }

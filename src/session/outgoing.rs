@@ -50,6 +50,10 @@ impl Session {
             inventory,
         };
         for class in [Class::Live, Class::Bulk] {
+            // After what is being edited, and before what merely has to be moved.
+            if class == Class::Bulk && self.say_presence(now) {
+                return Ok(());
+            }
             for space in &spaces {
                 if self.credit.allows(class) && self.changes_of(class, *space, &way)? {
                     self.turn = self.turn.wrapping_add(1);

@@ -481,6 +481,7 @@ const fn event_link(event: &Event) -> Option<LinkId> {
         | Event::Compact(_)
         | Event::Await { .. }
         | Event::Forget(_)
+        | Event::Show(..)
         | Event::Status(_)
         | Event::Quarantine { .. }
         | Event::Peer(_)

@@ -156,7 +156,10 @@ impl World {
                 Effect::Unfold(key) => self.ask(host, Job::Unfold(key)),
                 Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
                 Effect::Shown(view) => self.note(host, What::Shown(view.key)),
-                Effect::CancelDial { .. } | Effect::Trust(_) | Effect::Stopped => {}
+                Effect::CancelDial { .. }
+                | Effect::Trust(_)
+                | Effect::Presence(_)
+                | Effect::Stopped => {}
             }
         }
         self.check_power(host);

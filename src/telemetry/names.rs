@@ -132,6 +132,14 @@ metrics! {
         "Records whose loose changes went into their snapshot.";
     CHANGES_FOLDED = "syncline_changes_folded_total" Counter Count []
         "Changes that went from the log into snapshots.";
+    PRESENCES = "syncline_presences" Gauge Count []
+        "Presences of others that are known, those just taken back included.";
+    PRESENCE_HEARD = "syncline_presence_heard_total" Counter Count []
+        "Presence messages of peers, whatever became of them.";
+    PRESENCE_DROPPED = "syncline_presence_dropped_total" Counter Count []
+        "Presence messages dropped: they came too fast, or there was no room.";
+    PRESENCE_UNREADABLE = "syncline_presence_unreadable_total" Counter Count []
+        "Presences passed over because they are not of the type that they were read as.";
     VIEWS_STALE = "syncline_views_stale" Gauge Count []
         "Records whose view is behind their heads.";
 }

@@ -1,12 +1,14 @@
 //! Arbitrary messages for property tests: all that the types can say within the limits.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 use super::{
-    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, RefusedCode,
-    Walk, Want, WantRecord, Wanted,
+    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Note, Open, Place,
+    Presence, RefusedCode, Slot, Spot, Stamp, Walk, Want, WantRecord, Wanted, Word,
 };
 use crate::id::{
     ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordId, ReplicaId, SpaceId, StoreId,
@@ -45,7 +47,48 @@ pub(super) fn message() -> impl Strategy<Value = Message> {
             code: ErrorCode::from_code(code),
             text,
         }),
+        presence().prop_map(Message::Presence),
     ]
+}
+
+fn presence() -> impl Strategy<Value = Presence> {
+    let place = prop_oneof![
+        Just(Place::Space),
+        (name(), record()).prop_map(|(collection, record)| Place::Record(collection, record)),
+    ];
+    let topic = name().prop_map(|name| name.as_str().parse().expect("a topic"));
+    let slot = (space(), place, topic).prop_map(|(space, place, topic)| Slot {
+        space,
+        place,
+        topic,
+    });
+    let spot = (slot, any::<[u8; 32]>()).prop_map(|(slot, author)| Spot {
+        slot,
+        author: ReplicaId::from_bytes(author),
+    });
+    (spot, prop_oneof![Just(Word::Lost), said()]).prop_map(|(spot, word)| Presence { spot, word })
+}
+
+fn said() -> impl Strategy<Value = Word> {
+    let stamp = (any::<u64>(), number()).prop_map(|(session, number)| Stamp { session, number });
+    let ttl = u32::try_from(limits::PRESENCE_TTL_MAX.as_millis()).expect("it fits");
+    let times = (0..=ttl).prop_flat_map(|ttl| (Just(ttl), ttl.min(1)..=ttl));
+    let hops = 0..limits::PRESENCE_HOPS_MAX;
+    let rest = (vec(any::<u8>(), 0..100), vec(any::<u8>(), 64));
+    (hops, stamp, times, rest).prop_map(|(hops, stamp, (ttl_millis, left_millis), rest)| {
+        let payload = if ttl_millis > 0 { rest.0 } else { Vec::new() };
+        let note = Arc::new(Note {
+            stamp,
+            ttl_millis,
+            payload: payload.into(),
+            signature: rest.1.try_into().expect("64 bytes"),
+        });
+        Word::Said {
+            hops,
+            left_millis,
+            note,
+        }
+    })
 }
 
 fn space() -> impl Strategy<Value = SpaceId> {

@@ -97,6 +97,8 @@ codes! {
         QuarantineFull = 0x0109, "quarantine_full";
         /// Something was asked for and nothing came for too long.
         Stalled = 0x010a, "stalled";
+        /// A presence that its author has not signed, or that names another author than it has.
+        Forged = 0x010b, "forged";
         /// The sender's store can't be written.
         StoreFailed = 0x0201, "store_failed";
     }

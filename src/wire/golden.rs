@@ -1,10 +1,13 @@
 //! Fixed frames: the bytes of every message. They hold for as long as version 1 is spoken.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{
-    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Open, RefusedCode,
-    Walk, Want, WantRecord, Wanted, decode, encode, pack_tests,
+    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Note, Open, Place,
+    Presence, RefusedCode, Slot, Spot, Stamp, Walk, Want, WantRecord, Wanted, Word, decode, encode,
+    pack_tests,
 };
 use crate::id::{
     ChangeHash, CollectionId, CorrelationId, Lsn, RecordId, ReplicaId, SpaceId, StoreId,
@@ -145,6 +148,45 @@ fn typed() -> Message {
     })
 }
 
+fn spot(place: Place) -> Spot {
+    let topic = "cursor".parse().expect("a topic");
+    Spot {
+        slot: Slot {
+            space: SPACE,
+            place,
+            topic,
+        },
+        author: ReplicaId::from_bytes([0x11; 32]),
+    }
+}
+
+fn presence(left_millis: u32, payload: &'static [u8]) -> Message {
+    let note = Note {
+        stamp: Stamp {
+            session: 1_700_000_000_000,
+            number: 300,
+        },
+        ttl_millis: if left_millis > 0 { 30_000 } else { 0 },
+        payload: Bytes::from_static(payload),
+        signature: [0x44; 64],
+    };
+    Message::Presence(Presence {
+        spot: spot(Place::Record(name("notes"), RECORD)),
+        word: Word::Said {
+            hops: 2,
+            left_millis,
+            note: Arc::new(note),
+        },
+    })
+}
+
+fn lost() -> Message {
+    Message::Presence(Presence {
+        spot: spot(Place::Space),
+        word: Word::Lost,
+    })
+}
+
 /// Each frame's name, message and bytes; all with the correlation id 0x1122334455667788.
 fn vectors() -> Vec<(&'static str, Message, &'static str)> {
     let space = SPACE;
@@ -185,6 +227,9 @@ fn vectors() -> Vec<(&'static str, Message, &'static str)> {
         ("pong", Message::Pong { token: 7 }, PONG),
         ("bye", bye, BYE),
         ("error", error, ERROR),
+        ("presence", presence(20_000, b"{\"at\":5}"), PRESENCE),
+        ("presence, taken back", presence(0, b""), TAKEN_BACK),
+        ("presence, lost", lost(), LOST),
     ]
 }
 
@@ -296,5 +341,16 @@ const PING: &str = "0b0011223344556677880000000000000007";
 const PONG: &str = "0c0011223344556677880000000000000007";
 const BYE: &str = "0d00112233445566778800010773656520796f7500";
 const ERROR: &str = "0e0011223344556677888005086e6f74206865726500";
+const PRESENCE: &str = "810011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01056e6f746573cccccccccccccccccc\
+    cccccccccccccc06637572736f7211111111111111111111111111111111111111111111111111111111\
+    1111111101020000018bcfe56800ac02b0ea01a09c01087b226174223a357d4444444444444444444444\
+    444444444444444444444444444444444444444444444444444444444444444444444444444444444444\
+    4444444444444444444444";
+const TAKEN_BACK: &str = "810011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a01056e6f746573cccccccccccccccccc\
+    cccccccccccccc06637572736f7211111111111111111111111111111111111111111111111111111111\
+    1111111101020000018bcfe56800ac020044444444444444444444444444444444444444444444444444\
+    444444444444444444444444444444444444444444444444444444444444444444444444444444";
+const LOST: &str = "810011223344556677885a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a0006637572736f721111111111111111\
+    11111111111111111111111111111111111111111111111100";
 const COMPRESSED: &str = "070111223344556677889f0828b52ffd601f03f50000985a5a000901056e6f74657301\
     00cc0001e80761041000e42b11b74b3216";

@@ -17,18 +17,27 @@ pub const VERSION_MAX: u16 = 1;
 
 /// Optional abilities of a side. The lower half may be ignored by who does not know them; with a
 /// bit of the upper half set a side insists that the other has that feature.
-///
-/// Version 1 of the protocol defines none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features(pub u64);
 
 impl Features {
+    /// Takes and passes on [`super::Presence`].
+    pub const PRESENCE: Self = Self(1 << 1);
+
+    /// All that this program has.
+    pub const OURS: Self = Self::PRESENCE;
+
     const REQUIRED: u64 = 0xffff_ffff_0000_0000;
 
     /// Features that both sides have.
     #[must_use]
     pub const fn shared(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Whether all of `other` are among these.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 
     /// Features that this side insists on and the other does not have.

@@ -6,6 +6,7 @@ use super::code::{ByeReason, ErrorCode, RefusedCode};
 use super::error::WireError;
 use super::handshake::Hello;
 use super::part;
+use super::presence::Presence;
 use super::sync::{Changes, Open, Want};
 use super::walk::Walk;
 use crate::codec::{Malformed, Reader, Writer};
@@ -14,7 +15,7 @@ use crate::limits;
 use crate::reconcile::Summary;
 
 /// From this type on a message may be skipped by who does not know it.
-pub(super) const OPTIONAL_FROM: u8 = 0x80;
+const OPTIONAL_FROM: u8 = 0x80;
 
 const HELLO: u8 = 0x01;
 const AUTH: u8 = 0x02;
@@ -30,6 +31,7 @@ const PING: u8 = 0x0b;
 const PONG: u8 = 0x0c;
 const BYE: u8 = 0x0d;
 const ERROR: u8 = 0x0e;
+const PRESENCE: u8 = 0x81;
 
 /// What one frame says. `docs/protocol.md` tells who sends what when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +105,8 @@ pub enum Message {
         /// The same for people. Cut to [`limits::REASON_BYTES_MAX`] bytes.
         text: String,
     },
+    /// What a replica shows for a while. Only for who has [`super::Features::PRESENCE`].
+    Presence(Presence),
     /// A message that this version does not know and may skip. Only decoding makes it.
     Unknown {
         /// Its type, 0x80 or above.
@@ -128,6 +132,7 @@ impl Message {
             Self::Pong { .. } => PONG,
             Self::Bye { .. } => BYE,
             Self::Error { .. } => ERROR,
+            Self::Presence(_) => PRESENCE,
             // An unknown message can't be taken for one that must be understood.
             Self::Unknown { kind } => *kind | OPTIONAL_FROM,
         }
@@ -145,6 +150,7 @@ impl Message {
                 let per_change: usize = changes.groups.iter().map(|it| it.changes.len() * 5).sum();
                 changes.change_bytes() + per_change + changes.groups.len() * 64 + 64
             }
+            Self::Presence(presence) => presence.size_hint(),
             Self::Hello(_)
             | Self::Auth { .. }
             | Self::Open(_)
@@ -191,13 +197,14 @@ impl Message {
             }
             Self::Bye { reason, text } => write_end(writer, reason.code(), text),
             Self::Error { code, text } => write_end(writer, code.code(), text),
+            Self::Presence(presence) => presence.write(writer),
             Self::Unknown { .. } => {}
         }
     }
 
     /// Reads the body of a message of type `kind`. Payloads share the memory of `body`.
     pub(super) fn read(kind: u8, body: &Bytes) -> Result<Self, WireError> {
-        if kind >= OPTIONAL_FROM {
+        if may_skip(kind) {
             return Ok(Self::Unknown { kind });
         }
         let mut reader = Reader::new(body);
@@ -224,6 +231,7 @@ impl Message {
                 code: ErrorCode::from_code(code),
                 text,
             }),
+            PRESENCE => Presence::read(&mut reader).map(Self::Presence),
             kind => return Err(WireError::UnknownMessage { kind }),
         };
         message
@@ -252,8 +260,14 @@ pub(super) const fn kind_name(kind: u8) -> &'static str {
         PONG => "pong",
         BYE => "bye",
         ERROR => "error",
+        PRESENCE => "presence",
         _ => "unknown",
     }
+}
+
+/// Whether frames of this type are skipped without a look at their body.
+pub(super) const fn may_skip(kind: u8) -> bool {
+    kind >= OPTIONAL_FROM && kind != PRESENCE
 }
 
 /// Whether frames of this type may be compressed. What comes from peers that have proved nothing

@@ -25,6 +25,7 @@ mod handshake;
 mod message;
 mod pack;
 mod part;
+mod presence;
 mod sync;
 mod walk;
 
@@ -33,6 +34,7 @@ pub use error::WireError;
 pub use frame::{Frame, HEADER_BYTES, declared_bytes, decode, encode, seal};
 pub use handshake::{Agreed, Features, Hello, MAGIC, VERSION_MAX, VERSION_MIN};
 pub use message::Message;
+pub use presence::{Note, Place, Presence, Slot, Spot, Stamp, Topic, Word};
 pub use sync::{ChangeGroup, Changes, Class, Open, Want, WantRecord, Wanted};
 pub use walk::Walk;
 

@@ -2,13 +2,14 @@
 
 mod durable;
 mod links;
+mod presence;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Config, Effect, Engine, Event, LinkId, Reply, Ticket};
+use super::{Config, Effect, Engine, Event, LinkId, Reply, Shown, Ticket};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::doc::{Document, EditMeta, PathStep, Value};
 use crate::entropy::Entropy;
@@ -21,7 +22,7 @@ use crate::replica::Write;
 use crate::session::{InboundBody, inspect};
 use crate::store::{Durability, FaultStore, MemoryStore, Store};
 use crate::time::{Instant, Now, WallTime};
-use crate::wire::{Message, Wanted};
+use crate::wire::{Message, Spot, Wanted};
 
 fn key() -> RecordKey {
     RecordKey {
@@ -41,6 +42,8 @@ struct Host {
     folds: Vec<RecordKey>,
     /// Whose graph it is to make.
     unfolds: Vec<RecordKey>,
+    /// What it has heard of others' presences, as its user sees it.
+    present: BTreeMap<Spot, Bytes>,
     stopped: bool,
 }
 
@@ -74,6 +77,7 @@ impl Host {
             replies: BTreeMap::new(),
             folds: Vec::new(),
             unfolds: Vec::new(),
+            present: BTreeMap::new(),
             stopped: false,
         }
     }
@@ -89,6 +93,7 @@ impl Host {
 enum Seen {
     Changes(usize),
     Ack,
+    Presence,
     Other,
 }
 
@@ -234,6 +239,13 @@ impl Net {
             }
             Effect::Fold { key, .. } => self.hosts[host].folds.push(key),
             Effect::Unfold(key) => self.hosts[host].unfolds.push(key),
+            Effect::Presence(Shown { spot, payload }) => {
+                let present = &mut self.hosts[host].present;
+                match payload {
+                    Some(payload) => present.insert(spot, payload),
+                    None => present.remove(&spot),
+                };
+            }
             Effect::Stopped => self.hosts[host].stopped = true,
             Effect::Trust(_)
             | Effect::Dial { .. }
@@ -255,6 +267,7 @@ impl Net {
                 Seen::Changes(groups.iter().map(|it| it.changes.len()).sum())
             }
             InboundBody::Other(Message::Ack { .. }) => Seen::Ack,
+            InboundBody::Presence(..) => Seen::Presence,
             InboundBody::Hello(..) | InboundBody::Other(_) => Seen::Other,
         };
         self.seen.push((from, to, seen));
@@ -267,7 +280,7 @@ impl Net {
         let ways = self.seen.iter().filter(|it| (it.0, it.1) == (from, to));
         ways.map(|it| match it.2 {
             Seen::Changes(count) => count,
-            Seen::Ack | Seen::Other => 0,
+            Seen::Ack | Seen::Presence | Seen::Other => 0,
         })
         .sum()
     }

@@ -5,6 +5,7 @@ mod contracts;
 mod failure;
 mod history;
 mod links;
+mod presence;
 mod progress;
 mod queries;
 mod reads;
