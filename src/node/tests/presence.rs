@@ -3,12 +3,10 @@
 use super::*;
 use crate::id::{RecordId, SpaceId};
 use crate::limits;
-use crate::node::{PresenceEvent, Present};
+use crate::node::{PresenceEvent, PresenceWatch, Present};
 
 /// The next event that is not the repetition of one.
-async fn next<T: serde::de::DeserializeOwned>(
-    watch: &mut crate::node::PresenceWatch<T>,
-) -> PresenceEvent<T> {
+async fn next<T: serde::de::DeserializeOwned>(watch: &mut PresenceWatch<T>) -> PresenceEvent<T> {
     within(watch.next()).await.expect("the node is open")
 }
 
