@@ -313,7 +313,7 @@ fn path_of(document: &Automerge, id: &str) -> Option<Vec<PathStep>> {
         return None;
     }
     let steps = parents.into_iter().rev().map(|it| match it.prop {
-        Prop::Map(key) => PathStep::Key(key.into()),
+        Prop::Map(key) => PathStep::Key(key),
         Prop::Seq(index) => PathStep::Index(index),
     });
     Some(steps.collect())
@@ -353,7 +353,17 @@ fn mark_value(value: &Value) -> Result<ScalarValue> {
     let bytes = match value {
         Value::Str(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
-        _ => 0,
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Uint(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Timestamp(_)
+        | Value::Counter(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Unknown { .. } => 0,
     };
     check_size("value", bytes, limits::MARK_VALUE_BYTES_MAX)?;
     Ok(scalar)
@@ -372,6 +382,7 @@ fn no_text(path: &[PathStep]) -> Error {
     Error::new(ErrorKind::InvalidInput, message)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as the argument of map_err")]
 fn refused(error: AutomergeError) -> Error {
     let doing = "read a text";
     let reason = error.to_string();

@@ -106,10 +106,7 @@ fn marks_of_two_people_overlap_and_one_is_taken_off_where_it_is() {
     assert_eq!(shown(&a), "bold[The ]bold+italic[fox]italic[ jumped]");
     let off = edit(&mut a, |edit| edit.unmark(&path(), &(5..9), "italic"));
     meet(&mut a, &mut b, off, None);
-    assert_eq!(
-        shown(&b),
-        "bold[The ]bold+italic[f]bold[ox] jitalic[umped]".replace(" j", " j")
-    );
+    assert_eq!(shown(&b), "bold[The ]bold+italic[f]bold[ox] jitalic[umped]");
 }
 
 #[test]
@@ -405,13 +402,12 @@ proptest! {
                 let at = a.position(&path(), cursor).unwrap().expect("it has arrived");
                 prop_assert_eq!(b.position(&path(), cursor).unwrap(), Some(at));
                 let place = |it: &char| now.iter().position(|other| other == it);
-                match place(&before[index]) {
-                    Some(place) => prop_assert_eq!(at, place),
+                if let Some(place) = place(&before[index]) {
+                    prop_assert_eq!(at, place);
+                } else {
                     // Where it was: behind what was in front of it, in front of what was behind.
-                    None => {
-                        prop_assert!(before[..index].iter().filter_map(place).all(|it| it < at));
-                        prop_assert!(before[index..].iter().filter_map(place).all(|it| it >= at));
-                    }
+                    prop_assert!(before[..index].iter().filter_map(place).all(|it| it < at));
+                    prop_assert!(before[index..].iter().filter_map(place).all(|it| it >= at));
                 }
             }
         }
