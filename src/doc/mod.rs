@@ -25,6 +25,7 @@ mod outline;
 mod reconcile;
 mod saved;
 mod scope;
+pub mod text;
 pub mod value;
 mod write;
 
@@ -42,6 +43,7 @@ pub use inspect::{
 pub use lens::{Lens, NO_LENS, Shown};
 pub use outline::{Outline, outline};
 pub use scope::{Replicating, replicating};
+pub use text::{Cursor, Expand, Mark, TextSpan};
 pub use value::order::Number;
 pub use value::{Patch, PathStep, Value};
 

@@ -143,6 +143,12 @@ pub const HORIZON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Largest string, text or byte value of one field at capture, in bytes.
 pub const FIELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Longest name of a mark on a text, in bytes.
+pub const MARK_NAME_BYTES_MAX: usize = 64;
+
+/// Largest value of a mark on a text, in bytes: a link or a comment's id, no document.
+pub const MARK_VALUE_BYTES_MAX: usize = 1_024;
+
 /// Deepest nesting of maps and lists inside one record.
 pub const VALUE_DEPTH_MAX: usize = 64;
 

@@ -225,16 +225,20 @@ impl Builder {
         run_apart(move || self.start(runtime)).await
     }
 
+    /// The spaces to hold and replicate; a hub without any of its own has none.
+    fn spaces(&self, home: SpaceId) -> Vec<SpaceId> {
+        let has_home = self.home.is_some() || !self.relays;
+        let home = has_home.then_some(home).into_iter();
+        home.chain(self.further.iter().copied()).collect()
+    }
+
     fn start(self, runtime: Runtime) -> Result<Node> {
         let mut entropy = Entropy::from_os().map_err(|error| {
             let message = "the system gives no randomness";
             Error::new(ErrorKind::Io, message).with_source(error)
         })?;
         let home = self.home.unwrap_or_else(|| SpaceId::named("default"));
-        let mut spaces: Vec<_> = self.home.into_iter().chain(self.further).collect();
-        if !self.relays && self.home.is_none() {
-            spaces.insert(0, home);
-        }
+        let spaces = self.spaces(home);
         let config = Config {
             identity: self.identity.map(Arc::new),
             policy: Arc::new(Policy {

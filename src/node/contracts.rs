@@ -197,7 +197,7 @@ impl Records {
     }
 
     /// Looks at a record's document as it is stored; `None` if there is no record.
-    async fn with_document<T: Send + 'static>(
+    pub(super) async fn with_document<T: Send + 'static>(
         &self,
         id: RecordId,
         look: impl FnOnce(&Document, &Policies) -> Result<T> + Send + 'static,

@@ -176,7 +176,7 @@ impl Records {
 
     /// Reads a record's document, as it is stored, apart from what must not wait. It is empty if
     /// there is no record.
-    async fn past<R: Send + 'static>(
+    pub(super) async fn past<R: Send + 'static>(
         &self,
         id: RecordId,
         read: impl FnOnce(&Document, &Heads) -> Result<R> + Send + 'static,

@@ -45,6 +45,7 @@ mod rulings;
 mod shared;
 mod snapshots;
 mod tasks;
+mod text;
 mod transaction;
 mod unfolder;
 mod watch;

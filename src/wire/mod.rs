@@ -45,6 +45,8 @@ mod golden;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hostile_presence;
+#[cfg(test)]
 mod hostile_walk;
 #[cfg(test)]
 mod pack_tests;

@@ -13,6 +13,7 @@ use crate::doc::document::{Document, EditMeta, foreign_heads};
 use crate::doc::edit::{DELETED_KEY, Edit};
 use crate::doc::fault::DocumentFault;
 use crate::doc::guard::guarded;
+use crate::doc::text::marked_places;
 use crate::doc::value::{PathStep, Value};
 use crate::doc::write::Writer;
 use crate::error::Error;
@@ -29,8 +30,8 @@ pub struct Undone {
     pub reason: Option<String>,
     /// The new change that takes it back.
     pub by: ChangeHash,
-    /// Where the record stays as it is, because others have changed it there since; the empty path is
-    /// the whole record.
+    /// Where the record stays as it is, because others have changed it there since, or because marks on a
+    /// text were changed, which are not taken back; the empty path is the whole record.
     pub kept: Vec<Vec<PathStep>>,
 }
 
@@ -125,7 +126,13 @@ impl Document {
             now: &foreign_heads(&self.heads()),
         };
         let planner = Planner::new(document, &times, &foreign, &change);
-        Ok((planner.plan()?, reason))
+        let mut plan = planner.plan()?;
+        for place in marked_places(document, &change) {
+            if !plan.kept.contains(&place) {
+                plan.kept.push(place);
+            }
+        }
+        Ok((plan, reason))
     }
 }
 

@@ -11,6 +11,7 @@ mod queries;
 mod reads;
 mod rulings;
 mod runtimes;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;

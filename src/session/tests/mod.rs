@@ -2,6 +2,7 @@
 
 mod lies;
 mod opening;
+mod presence;
 mod relay;
 mod timers;
 mod violations;

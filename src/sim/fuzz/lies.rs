@@ -1,17 +1,21 @@
 //! Well-formed messages with contents that need not be true.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Script, material};
-use crate::id::{ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordId, SpaceId};
+use crate::id::{
+    ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordId, ReplicaId, SpaceId,
+};
 use crate::reconcile::{
     Inventory as _, RangeKey, RangeKind, Span, Summary, Total, Upper, WalkCollection, WalkItem,
     WalkRange,
 };
 use crate::replica::Replica;
 use crate::wire::{
-    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Message, Open, RefusedCode, Walk, Want,
-    WantRecord, Wanted,
+    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Message, Note, Open, Place, Presence,
+    RefusedCode, Slot, Spot, Stamp, Walk, Want, WantRecord, Wanted, Word,
 };
 
 /// Records that the other side has, in each of two collections.
@@ -65,11 +69,51 @@ impl Liar<'_, '_> {
                 space,
                 code: RefusedCode::from_code(self.script.short()),
             },
-            12 => Message::Unknown {
-                kind: self.script.byte(),
-            },
+            12 => self.optional(space),
             _ => self.end(),
         }
+    }
+
+    /// A presence, or a message that nobody knows.
+    fn optional(&mut self, space: SpaceId) -> Message {
+        let kind = self.script.byte();
+        if kind >= 0x80 {
+            // One that is known would have no body.
+            let kind = kind.max(0x90);
+            return Message::Unknown { kind };
+        }
+        let place = if self.script.chance() {
+            Place::Space
+        } else {
+            Place::Record(self.collection(), self.record())
+        };
+        let note = Note {
+            stamp: Stamp {
+                session: self.script.number(),
+                number: self.script.number(),
+            },
+            ttl_millis: u32::from(self.script.short()),
+            payload: Bytes::new(),
+            signature: [self.script.byte(); 64],
+        };
+        let word = Word::Said {
+            hops: kind % 16,
+            left_millis: note.ttl_millis,
+            note: Arc::new(note),
+        };
+        let slot = Slot {
+            space,
+            place,
+            topic: "cursor".parse().expect("a topic"),
+        };
+        let author = ReplicaId::from_bytes([self.script.byte(); 32]);
+        let spot = Spot { slot, author };
+        let word = if kind.is_multiple_of(2) {
+            word
+        } else {
+            Word::Lost
+        };
+        Message::Presence(Presence { spot, word })
     }
 
     fn end(&mut self) -> Message {

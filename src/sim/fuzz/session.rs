@@ -243,7 +243,7 @@ impl Talk {
         let hello = Hello {
             version_min: wire::VERSION_MIN,
             version_max: wire::VERSION_MAX,
-            features: Features::default(),
+            features: Features::OURS,
             replica: identity.replica_id(),
             store: StoreId::from_bytes([8; 16]),
             nonce: [9; 32],
