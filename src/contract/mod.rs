@@ -40,6 +40,7 @@ pub mod field;
 mod json;
 pub mod kind;
 pub mod marks;
+pub mod migration;
 mod pattern;
 mod place;
 mod read;
@@ -57,6 +58,7 @@ pub use compare::{Difference, Differences, Effect, compare};
 pub use field::Field;
 pub use kind::Kind;
 pub use marks::{IndexKey, Ownership, Retention};
+pub use migration::{CustomMigration, Migration, Migrations, Reversible, Step};
 pub use rule::{Comparison, CustomRule, Rule, Rules};
 pub use span::{NumberRange, Span};
 
@@ -79,6 +81,7 @@ pub struct Contract {
     indexes: BTreeMap<String, Vec<IndexKey>>,
     ownership: Ownership,
     retention: Retention,
+    migrations: Vec<Migration>,
 }
 
 impl Contract {
@@ -172,7 +175,8 @@ impl Contract {
     /// About how many bytes of memory it takes at most: its compiled patterns are the most of it.
     pub fn size_hint(&self) -> usize {
         let fields: usize = self.fields.values().map(size_of_field).sum();
-        let rules = self.rules.len() + self.indexes.len() + 1;
+        let steps: usize = self.migrations.iter().map(|it| 1 + it.steps.len()).sum();
+        let rules = self.rules.len() + self.indexes.len() + steps + 1;
         fields + rules * 4 * limits::CONTRACT_NAME_BYTES_MAX + self.description.len()
     }
 
@@ -208,3 +212,7 @@ mod tests;
 #[doc = include_str!("../../docs/guide/contracts.md")]
 #[cfg(doctest)]
 mod guide {}
+
+#[doc = include_str!("../../docs/guide/evolution.md")]
+#[cfg(doctest)]
+mod evolution_guide {}

@@ -18,7 +18,7 @@ use super::watch::Watchers;
 use super::{Handle, Node, driver, link};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::conflict::{CustomPolicy, Policy as ConflictPolicy};
-use crate::contract::CustomRule;
+use crate::contract::{CustomMigration, CustomRule};
 use crate::engine::{Config, Engine};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
@@ -203,6 +203,20 @@ impl Builder {
     ) -> Result<Self> {
         let name = ConflictPolicy::custom(name, version)?;
         self.rulings.policies.insert(name, Arc::new(policy));
+        Ok(self)
+    }
+
+    /// Says what a migration does that contracts name: one of the program's own.
+    ///
+    /// # Errors
+    /// As [`Builder::rule`].
+    pub fn migration(
+        mut self,
+        name: &str,
+        version: u32,
+        migration: impl CustomMigration + 'static,
+    ) -> Result<Self> {
+        self.rulings.migrations.define(name, version, migration)?;
         Ok(self)
     }
 

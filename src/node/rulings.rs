@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::shared::lock;
 use super::snapshots::Reading;
 use crate::conflict::{CustomPolicy, Policies, Policy};
-use crate::contract::{Breach, Contract, Rule, Rules};
+use crate::contract::{Breach, Contract, Migrations, Rule, Rules};
 use crate::doc::{Lens, NO_LENS, PathStep, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
@@ -29,6 +29,7 @@ const CONTRACT: &str = "contract";
 #[derive(Debug, Default)]
 pub(super) struct Rulings {
     pub(super) rules: Rules,
+    pub(super) migrations: Migrations,
     pub(super) policies: BTreeMap<Policy, Arc<dyn CustomPolicy>>,
     all: RwLock<BTreeMap<(SpaceId, CollectionId), Arc<Ruling>>>,
     /// Collections whose views are being made again, and what is due of them after that.
@@ -44,7 +45,12 @@ pub(super) struct Ruling {
     held: Option<Arc<Contract>>,
     /// Those of the newest of both, so that all replicas show the same.
     policies: Arc<Policies>,
-    /// Their name; 0 as long as there are none.
+    /// Whether they show anything otherwise than Automerge does.
+    has_lens: bool,
+    /// Whether records are migrated when they are read: the contract says how, and the program knows all
+    /// functions that it names.
+    evolves: bool,
+    /// Names how records are shown; 0 as long as there is nothing of that.
     tag: u64,
 }
 
@@ -58,6 +64,11 @@ impl Ruling {
     pub(super) fn newest(&self) -> Option<&Arc<Contract>> {
         let all = [self.held.as_ref(), self.declared.as_ref()];
         all.into_iter().flatten().max_by_key(|it| it.version())
+    }
+
+    /// The contract by which records are migrated, if they are.
+    pub(super) fn evolving(&self) -> Option<&Arc<Contract>> {
+        self.contract().filter(|_| self.evolves)
     }
 
     /// The memory of what others have put into the space.
@@ -106,7 +117,7 @@ impl Rulings {
         all.get(&(space, collection.clone())).cloned()
     }
 
-    fn of_record(&self, key: &RecordKey) -> Option<Arc<Ruling>> {
+    pub(super) fn of_record(&self, key: &RecordKey) -> Option<Arc<Ruling>> {
         self.of(key.space, &key.collection)
     }
 
@@ -114,7 +125,7 @@ impl Rulings {
     pub(super) fn lens(&self, key: &RecordKey) -> Option<Arc<dyn Lens>> {
         let ruling = self.of_record(key)?;
         let policies = Arc::clone(&ruling.policies);
-        (ruling.tag > NO_LENS).then_some(policies)
+        ruling.has_lens.then_some(policies)
     }
 
     /// The name of that lens.
@@ -159,6 +170,14 @@ impl Rulings {
             let message = format!(
                 "the contract of {} names rule {name}@{version}, which this program does not define; \
                  say what it means with Builder::rule",
+                contract.collection()
+            );
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        if let Some(step) = contract.undefined_step(&self.migrations) {
+            let message = format!(
+                "the contract of {} names migration {step}, which this program does not define; say what \
+                 it does with Builder::migration",
                 contract.collection()
             );
             return Err(Error::new(ErrorKind::InvalidInput, message));
@@ -219,7 +238,11 @@ impl Rulings {
         for (name, custom) in &self.policies {
             policies.define(name.clone(), Arc::clone(custom));
         }
-        ruling.tag = policies.tag();
+        ruling.has_lens = policies.tag() > NO_LENS;
+        ruling.evolves = ruling.contract().is_some_and(|it| {
+            !it.migrations().is_empty() && it.undefined_step(&self.migrations).is_none()
+        });
+        ruling.tag = shown_by(policies.tag(), ruling.evolving());
         ruling.policies = Arc::new(policies);
         let after = (ruling.tag, ruling.contract().cloned());
         all.insert(key, Arc::new(ruling));
@@ -307,6 +330,16 @@ impl Rulings {
             self.learn(space, contract);
         })
     }
+}
+
+/// Names how records are shown: by which policies, and in the form of which contract.
+fn shown_by(policies: u64, evolving: Option<&Arc<Contract>>) -> u64 {
+    let Some(contract) = evolving else {
+        return policies;
+    };
+    let digest = u128::from_be_bytes(contract.digest());
+    let [half, _] = [digest >> 64, digest].map(|it| u64::try_from(it & u128::from(u64::MAX)));
+    (policies ^ half.unwrap_or(u64::MAX)).max(NO_LENS + 1)
 }
 
 /// The contracts that a store has of a space; no more records are looked at than may be contracts.

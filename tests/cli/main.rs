@@ -20,6 +20,7 @@ mod files;
 mod history;
 mod hub;
 mod kill;
+mod migrate;
 mod processes;
 mod query;
 mod records;

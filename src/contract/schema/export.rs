@@ -49,6 +49,13 @@ impl Contract {
         if self.ownership != Ownership::Shared {
             put_own(&mut object, "ownership", json::ownership(&self.ownership));
         }
+        if !self.migrations.is_empty() {
+            put_own(
+                &mut object,
+                "migrations",
+                json::migrations(&self.migrations),
+            );
+        }
         if self.retention != Retention::default() {
             put_own(&mut object, "retention", json::retention(self.retention));
         }

@@ -5,6 +5,8 @@ mod contracts;
 mod failure;
 mod history;
 mod links;
+mod migration_laws;
+mod migrations;
 mod progress;
 mod queries;
 mod reads;
