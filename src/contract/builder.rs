@@ -21,6 +21,7 @@ pub struct Builder {
     ownership: Ownership,
     retention: Retention,
     migrations: Vec<Migration>,
+    gate: Option<String>,
 }
 
 impl Builder {
@@ -37,6 +38,7 @@ impl Builder {
             ownership: Ownership::Shared,
             retention: Retention::default(),
             migrations: Vec::new(),
+            gate: None,
         }
     }
 
@@ -116,6 +118,14 @@ impl Builder {
         self
     }
 
+    /// The version counts only where this gate is open: see [`super::Gate`]. Until then a program works by
+    /// the version before, which it declares as well.
+    #[must_use]
+    pub fn gate(mut self, name: &str) -> Self {
+        self.gate = Some(name.to_owned());
+        self
+    }
+
     /// The contract.
     ///
     /// # Errors
@@ -160,6 +170,7 @@ impl Builder {
             ownership: self.ownership,
             retention: self.retention,
             migrations: self.migrations,
+            gate: self.gate,
         })
     }
 }

@@ -36,6 +36,9 @@ impl Contract {
         if self.retention != Retention::default() {
             object.put("retention", retention(self.retention));
         }
+        if let Some(gate) = &self.gate {
+            object.put("gate", gate.as_str());
+        }
         let migrations = &self.migrations;
         object.put_if(
             !migrations.is_empty(),

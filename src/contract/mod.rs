@@ -37,6 +37,7 @@ pub mod check;
 mod coerce;
 pub mod compare;
 pub mod field;
+pub mod gate;
 mod json;
 pub mod kind;
 pub mod marks;
@@ -56,6 +57,7 @@ pub use changelog::changelog;
 pub use check::Breach;
 pub use compare::{Difference, Differences, Effect, compare};
 pub use field::Field;
+pub use gate::Gate;
 pub use kind::Kind;
 pub use marks::{IndexKey, Ownership, Retention};
 pub use migration::{CustomMigration, Migration, Migrations, Reversible, Step};
@@ -82,6 +84,7 @@ pub struct Contract {
     ownership: Ownership,
     retention: Retention,
     migrations: Vec<Migration>,
+    gate: Option<String>,
 }
 
 impl Contract {
@@ -178,6 +181,11 @@ impl Contract {
         let steps: usize = self.migrations.iter().map(|it| 1 + it.steps.len()).sum();
         let rules = self.rules.len() + self.indexes.len() + steps + 1;
         fields + rules * 4 * limits::CONTRACT_NAME_BYTES_MAX + self.description.len()
+    }
+
+    /// The gate on which it counts: see [`Gate`].
+    pub fn gate(&self) -> Option<&str> {
+        self.gate.as_deref()
     }
 
     /// Its conflict policies. Custom ones are defined by the program.

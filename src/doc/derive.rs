@@ -20,44 +20,37 @@ impl Document {
     /// # Errors
     /// When Automerge fails.
     pub fn writers(&self, path: &[PathStep]) -> Result<Vec<ChangeHash>, DocumentFault> {
-        self.guarded("find who wrote a value", || {
-            attempt("find who wrote a value", || {
-                let Some((PathStep::Key(last), above)) = path.split_last() else {
-                    return Ok(Vec::new());
-                };
-                let mut obj = ROOT;
-                for step in above {
-                    let PathStep::Key(key) = step else {
-                        return Ok(Vec::new());
-                    };
-                    let found = self.inner.get(&obj, Prop::from(key));
-                    match found.map_err(|it| it.to_string())? {
-                        Some((automerge::Value::Object(ObjType::Map | ObjType::Table), id)) => {
-                            obj = id;
-                        }
-                        Some(_) | None => return Ok(Vec::new()),
-                    }
-                }
-                let all = self.inner.get_all(&obj, Prop::from(last));
-                let all = all.map_err(|it| it.to_string())?;
-                let is_whole = |it: &automerge::Value<'_>| match it {
-                    automerge::Value::Scalar(it) => {
-                        !matches!(it.as_ref(), ScalarValue::Null | ScalarValue::Counter(_))
-                    }
-                    automerge::Value::Object(_) => false,
-                };
-                // The last one is shown.
-                if !all.last().is_some_and(|(it, _)| is_whole(it)) {
-                    return Ok(Vec::new());
-                }
-                let whole = all.into_iter().filter(|(it, _)| is_whole(it));
-                let hashes = whole.filter_map(|(_, id)| self.inner.hash_for_opid(&id));
-                let mut hashes: Vec<_> = hashes.map(|it| ChangeHash::from_bytes(it.0)).collect();
-                hashes.sort_unstable();
-                hashes.dedup();
-                Ok(hashes)
-            })
-        })
+        let doing = "find who wrote a value";
+        self.guarded(doing, || attempt(doing, || self.writers_at(path)))
+    }
+
+    fn writers_at(&self, path: &[PathStep]) -> Result<Vec<ChangeHash>, String> {
+        let reason = |error: automerge::AutomergeError| error.to_string();
+        let Some((PathStep::Key(last), above)) = path.split_last() else {
+            return Ok(Vec::new());
+        };
+        let mut obj = ROOT;
+        for step in above {
+            let PathStep::Key(key) = step else {
+                return Ok(Vec::new());
+            };
+            let found = self.inner.get(&obj, Prop::from(key)).map_err(reason)?;
+            let Some((automerge::Value::Object(ObjType::Map | ObjType::Table), id)) = found else {
+                return Ok(Vec::new());
+            };
+            obj = id;
+        }
+        let all = self.inner.get_all(&obj, Prop::from(last)).map_err(reason)?;
+        // The last one is shown.
+        if !all.last().is_some_and(|(it, _)| is_whole(it)) {
+            return Ok(Vec::new());
+        }
+        let whole = all.into_iter().filter(|(it, _)| is_whole(it));
+        let hashes = whole.filter_map(|(_, id)| self.inner.hash_for_opid(&id));
+        let mut hashes: Vec<_> = hashes.map(|it| ChangeHash::from_bytes(it.0)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        Ok(hashes)
     }
 
     /// The document as it was at `base`, whose changes are in it; seen without a lens.
@@ -104,5 +97,15 @@ impl Document {
         };
         let ((), change) = self.commit(meta, false, |edit| edit.put_map(map))?;
         Ok(change)
+    }
+}
+
+/// Whether a value is replaced as a whole, and says something.
+fn is_whole(value: &automerge::Value<'_>) -> bool {
+    match value {
+        automerge::Value::Scalar(it) => {
+            !matches!(it.as_ref(), ScalarValue::Null | ScalarValue::Counter(_))
+        }
+        automerge::Value::Object(_) => false,
     }
 }

@@ -38,6 +38,12 @@ pub const CONTRACT_INDEXES_MAX: usize = 32;
 /// Most fields of one index.
 pub const INDEX_FIELDS_MAX: usize = 8;
 
+/// Gates that a node keeps in memory, of all its spaces; those beyond stay shut.
+pub const GATES_MAX: usize = 1_024;
+
+/// Most replicas that one gate names.
+pub const GATE_REPLICAS_MAX: usize = 1_024;
+
 /// Most steps of all migrations of a contract together: each record that is read runs through all.
 pub const MIGRATION_STEPS_MAX: usize = 256;
 

@@ -273,12 +273,12 @@ impl Builder {
         connectors.push(Arc::new(WebSocketConnector::default()));
         let store = self.place.open()?;
         let rulings = Arc::new(self.rulings);
-        if !self.relays {
-            let snapshot = store.snapshot()?;
-            let mut spaces = config.spaces.iter().map(|it| it.0);
-            spaces.try_for_each(|space| rulings.load(snapshot.as_ref(), space))?;
-        }
+        let held: Vec<_> = config.spaces.iter().map(|it| it.0).collect();
         let engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
+        rulings.gates.ask_for(engine.replica_id());
+        if !self.relays {
+            rulings.load_all(store.as_ref(), &held)?;
+        }
         let (inbox, messages) = mpsc::channel(limits::ENGINE_INBOX_EVENTS);
         let shared = Arc::new(Shared {
             replica: engine.replica_id(),

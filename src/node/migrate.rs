@@ -39,7 +39,7 @@ pub struct Migrated {
     /// Records that were looked at.
     pub records: u64,
     /// Those that were migrated, or would be.
-    pub migrated: u64,
+    pub done: u64,
     /// Those with nothing to migrate, deleted ones among them.
     pub unneeded: u64,
     /// Those that can't be, which are as they were.
@@ -59,6 +59,9 @@ pub struct NotMigrated {
     /// The step and why, or how the result breaks the contract; without values.
     pub reason: String,
 }
+
+/// A document after its migration, the changes of that, and the fields that are different.
+type Made = (Document, Vec<Change>, BTreeSet<String>);
 
 /// What becomes of one record.
 enum Fate {
@@ -139,12 +142,15 @@ impl Transaction<'_> {
         let (draft, changes, fields) = match made {
             Ok(None) => return Ok(Fate::Unneeded),
             Ok(Some(made)) => made,
-            Err(error) => match error.kind() {
-                ErrorKind::Migration | ErrorKind::Breach | ErrorKind::Poisoned => {
-                    return Ok(Fate::Failed(error.to_string()));
-                }
-                _ => return Err(error),
-            },
+            Err(error) => {
+                let of_record = [ErrorKind::Migration, ErrorKind::Breach, ErrorKind::Poisoned];
+                let is_of_record = of_record.contains(&error.kind());
+                return if is_of_record {
+                    Ok(Fate::Failed(error.to_string()))
+                } else {
+                    Err(error)
+                };
+            }
         };
         if what != Migrate::DryRun {
             self.replace(&key, draft, changes)?;
@@ -175,7 +181,7 @@ impl Shared {
         key: &RecordKey,
         document: &Document,
         what: Migrate,
-    ) -> Result<Option<(Document, Vec<Change>, BTreeSet<String>)>> {
+    ) -> Result<Option<Made>> {
         let way = match what {
             Migrate::Forward | Migrate::DryRun => Way::Forward,
             Migrate::Back(version) => Way::Back(version),
@@ -210,7 +216,7 @@ impl Migrated {
         match fate {
             Fate::Unneeded => self.unneeded += 1,
             Fate::Migrated(fields) => {
-                self.migrated += 1;
+                self.done += 1;
                 self.fields.extend(fields);
             }
             Fate::Failed(reason) => {

@@ -33,6 +33,7 @@ mod driver;
 mod edit;
 mod evolve;
 mod folder;
+mod gates;
 mod history;
 mod link;
 mod live;

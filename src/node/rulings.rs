@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::Value as Json;
 
+use super::gates::{Gates, Known};
 use super::shared::lock;
 use super::snapshots::Reading;
 use crate::conflict::{CustomPolicy, Policies, Policy};
@@ -32,6 +33,8 @@ pub(super) struct Rulings {
     pub(super) migrations: Migrations,
     pub(super) policies: BTreeMap<Policy, Arc<dyn CustomPolicy>>,
     all: RwLock<BTreeMap<(SpaceId, CollectionId), Arc<Ruling>>>,
+    /// The gates of all spaces, and for whom they are asked.
+    pub(super) gates: Gates,
     /// Collections whose views are being made again, and what is due of them after that.
     due: Mutex<BTreeMap<(SpaceId, CollectionId), Option<bool>>>,
 }
@@ -39,10 +42,12 @@ pub(super) struct Rulings {
 /// The contracts of one collection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ruling {
-    /// What this program was written for.
+    /// What this program was written for, as far as gates let it count.
     declared: Option<Arc<Contract>>,
-    /// The newest that the space has.
+    /// The newest that the space has and gates let count.
     held: Option<Arc<Contract>>,
+    /// All that the program declared, and the newest of the space with a gate and without.
+    pub(super) known: Known,
     /// Those of the newest of both, so that all replicas show the same.
     policies: Arc<Policies>,
     /// Whether they show anything otherwise than Automerge does.
@@ -73,7 +78,7 @@ impl Ruling {
 
     /// The memory of what others have put into the space.
     fn held_bytes(&self) -> usize {
-        self.held.as_ref().map_or(0, |it| it.size_hint())
+        self.known.all_held().map(|it| it.size_hint()).sum()
     }
 
     pub(super) const fn policies(&self) -> &Arc<Policies> {
@@ -115,6 +120,19 @@ impl Rulings {
             return None;
         }
         all.get(&(space, collection.clone())).cloned()
+    }
+
+    /// The collections of a space whose rulings are such.
+    pub(super) fn all_of(
+        &self,
+        space: SpaceId,
+        such: impl Fn(&Ruling) -> bool,
+    ) -> Vec<CollectionId> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let of_space = all
+            .iter()
+            .filter(|((it, _), ruling)| *it == space && such(ruling));
+        of_space.map(|((_, name), _)| name.clone()).collect()
     }
 
     pub(super) fn of_record(&self, key: &RecordKey) -> Option<Arc<Ruling>> {
@@ -198,7 +216,7 @@ impl Rulings {
     /// on.
     pub(super) fn declare(&self, space: SpaceId, contract: &Arc<Contract>) -> bool {
         self.change(space, contract.collection(), |ruling| {
-            ruling.declared = Some(Arc::clone(contract));
+            ruling.known.declare(contract);
         })
     }
 
@@ -206,15 +224,15 @@ impl Rulings {
     fn learn(&self, space: SpaceId, contract: Contract) -> bool {
         let collection = contract.collection().clone();
         self.change(space, &collection, |ruling| {
-            let held = ruling.held.as_ref().map_or(0, |it| it.version());
-            if held <= contract.version() {
-                ruling.held = Some(Arc::new(contract));
+            let held = ruling.known.held(contract.gate().is_some());
+            if held.as_ref().map_or(0, |it| it.version()) <= contract.version() {
+                *held = Some(Arc::new(contract));
             }
         })
     }
 
     /// Changes a ruling. What the program itself declares has its place however many others there are.
-    fn change(
+    pub(super) fn change(
         &self,
         space: SpaceId,
         collection: &CollectionId,
@@ -226,7 +244,9 @@ impl Rulings {
         let mut ruling = known.map(|it| Ruling::clone(it)).unwrap_or_default();
         let before = (ruling.tag, ruling.contract().cloned());
         change(&mut ruling);
-        let is_foreign = known.is_none() && ruling.declared.is_none();
+        ruling.declared = ruling.known.declared_by(|it| self.counts(space, it));
+        ruling.held = ruling.known.held_by(|it| self.counts(space, it));
+        let is_foreign = known.is_none() && !ruling.known.is_declared();
         let others = all.iter().filter(|(it, _)| **it != key);
         let bytes: usize = others.map(|(_, it)| it.held_bytes()).sum();
         let is_large = bytes.saturating_add(ruling.held_bytes()) > limits::CONTRACTS_BYTES_MAX;
@@ -264,8 +284,10 @@ impl Rulings {
         }
         let gone = view.before.as_deref().and_then(contract)?;
         let collection = gone.collection();
-        let held = self.of(space, collection)?.held.clone()?;
-        (held.version() == gone.version()).then(|| (space, collection.clone(), true))
+        let ruling = self.of(space, collection)?;
+        let mut held = ruling.known.all_held();
+        let was_held = held.any(|it| it.version() == gone.version());
+        was_held.then(|| (space, collection.clone(), true))
     }
 
     /// Looks in a store for the newest contract of a collection, after the one that was held is gone.
@@ -274,27 +296,24 @@ impl Rulings {
         store: impl FnOnce() -> Result<Reading>,
         (space, collection): &(SpaceId, CollectionId),
     ) -> Result<()> {
-        let (space, held) = (*space, self.of(*space, collection));
-        let Some(held) = held.and_then(|it| it.held.clone()) else {
+        let space = *space;
+        let Some(ruling) = self.of(space, collection) else {
             return Ok(());
         };
         // After that, so that what is learned from now on is another.
         let snapshot = store()?;
-        let mut newest: Option<Contract> = None;
+        let mut newest = Known::default();
         contracts(snapshot.as_ref(), space, &mut |contract| {
-            let known = newest.as_ref().map_or(0, Contract::version);
+            let held = newest.held(contract.gate().is_some());
+            let known = held.as_ref().map_or(0, |it| it.version());
             if contract.collection() == collection && contract.version() > known {
-                newest = Some(contract);
+                *held = Some(Arc::new(contract));
             }
         })?;
-        self.change(space, collection, |ruling| {
+        self.change(space, collection, |now| {
             // Unless another came meanwhile.
-            if ruling
-                .held
-                .as_ref()
-                .is_some_and(|it| Arc::ptr_eq(it, &held))
-            {
-                ruling.held = newest.map(Arc::new);
+            if now.known.holds_the_same(&ruling.known) {
+                now.known.hold_as(newest);
             }
         });
         Ok(())
@@ -326,6 +345,7 @@ impl Rulings {
 
     /// Takes in the contracts that a store has of a space.
     pub(super) fn load(&self, snapshot: &dyn Snapshot, space: SpaceId) -> Result<()> {
+        self.load_gates(snapshot, space)?;
         contracts(snapshot, space, &mut |contract| {
             self.learn(space, contract);
         })

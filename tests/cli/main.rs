@@ -17,6 +17,7 @@ mod demo;
 mod doctor;
 mod failures;
 mod files;
+mod gate;
 mod history;
 mod hub;
 mod kill;

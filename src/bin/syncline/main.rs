@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod export;
 mod failure;
+mod gate;
 mod history;
 mod import;
 mod lines;
@@ -95,6 +96,7 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Doctor(it) => doctor::run(&it, out),
         Command::Compact(it) => compact::run(it, space, out).await,
         Command::Contract(it) => contract::run(it, space, out).await,
+        Command::Gate(it) => gate::run(it, space, out).await,
         Command::Migrate(it) => migrate::run(it, space, out).await,
         Command::Import(it) => import::run(it, space, out).await,
         Command::Export(it) => export::run(it, space, out).await,

@@ -65,7 +65,7 @@ fn tell(args: &MigrateArgs, report: &Migrated, out: Output) -> Result<(), Failur
     out.say(format!(
         "{}: {} {did}, {} without need, {} failed",
         counted(report.records, "record"),
-        report.migrated,
+        report.done,
         report.unneeded,
         report.failed
     ))?;
@@ -83,7 +83,7 @@ fn tell(args: &MigrateArgs, report: &Migrated, out: Output) -> Result<(), Failur
         "dry_run": args.dry_run,
         "back": args.back,
         "records": report.records,
-        "migrated": report.migrated,
+        "migrated": report.done,
         "unneeded": report.unneeded,
         "failed": report.failed,
         "fields": report.fields,

@@ -285,6 +285,14 @@ fn indexes(old: &Contract, new: &Contract, list: &mut Vec<Difference>) {
 }
 
 fn marks(old: &Contract, new: &Contract, list: &mut Vec<Difference>) {
+    if old.gate != new.gate {
+        list.push(difference(
+            "gate",
+            "changed".to_owned(),
+            Effect::Compatible,
+            "it says where the newer version counts",
+        ));
+    }
     if old.ownership != new.ownership {
         list.push(difference(
             "ownership",

@@ -8,37 +8,40 @@ pub(super) fn convert(value: &Value, kind: Kind) -> Option<Value> {
     match kind {
         Kind::Bool => bool(value).map(Value::Bool),
         Kind::Integer => whole(value).map(Value::Int),
-        Kind::Number => match value {
-            Value::Float(_) => Some(value.clone()),
-            Value::Str(text) => match whole(value) {
-                Some(number) => Some(Value::Int(number)),
-                None => text.parse().ok().map(Value::Float),
-            },
-            _ => whole(value).map(Value::Int),
-        },
+        Kind::Number => number(value),
         Kind::String => text(value).map(Value::Str),
         Kind::Text => text(value).map(Value::Text),
         Kind::Timestamp => whole(value).map(Value::Timestamp),
         Kind::Counter => whole(value).map(Value::Counter),
-        Kind::Bytes => match value {
-            Value::Bytes(_) => Some(value.clone()),
-            Value::Str(text) => Some(Value::Bytes(text.clone().into_bytes())),
-            _ => None,
-        },
+        Kind::Bytes => bytes(value).map(Value::Bytes),
         Kind::List | Kind::Set | Kind::Map | Kind::Any => None,
     }
 }
 
 fn bool(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(yes) => Some(*yes),
-        Value::Str(text) => text.parse().ok(),
-        _ => match whole(value)? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        },
+    if let Value::Str(text) = value {
+        return text.parse().ok();
     }
+    match whole(value)? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<Value> {
+    if let Value::Float(_) = value {
+        return Some(value.clone());
+    }
+    let number = whole(value).map(Value::Int);
+    number.or_else(|| value.as_str()?.trim().parse().ok().map(Value::Float))
+}
+
+fn bytes(value: &Value) -> Option<Vec<u8>> {
+    if let Value::Bytes(bytes) = value {
+        return Some(bytes.clone());
+    }
+    value.as_str().map(|it| it.as_bytes().to_vec())
 }
 
 fn whole(value: &Value) -> Option<i64> {

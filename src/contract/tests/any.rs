@@ -31,7 +31,7 @@ pub(super) fn any_contract() -> impl Strategy<Value = Contract> {
             } else {
                 migration
             };
-            builder = builder.migration(migration);
+            builder = builder.migration(migration).gate("new-things");
         }
         let builder = marked(builder, names.first().map(String::as_str), bits);
         builder.build().unwrap()

@@ -101,11 +101,11 @@ impl Device {
         let mut device = self.clone();
         device.migrate(rulings);
         let value = device.document.value().unwrap();
-        match value.get(&[PathStep::from(field)])? {
-            Value::Int(number) => Some(*number),
-            Value::Str(text) => Some(text.parse().unwrap()),
-            _ => None,
+        let value = value.get(&[PathStep::from(field)])?;
+        if let Value::Int(number) = value {
+            return Some(*number);
         }
+        Some(value.as_str().unwrap().parse().unwrap())
     }
 }
 
@@ -179,7 +179,9 @@ proptest! {
         let rulings = rulings();
         let (devices, model) = lived(&rulings, &days);
         let mut all = devices[0].clone();
-        devices.iter().for_each(|it| all.meet(it));
+        for it in &devices {
+            all.meet(it);
+        }
         for field in FIELDS {
             let last = model.last(field);
             match all.shown(&rulings, field) {
@@ -194,7 +196,9 @@ proptest! {
         let rulings = rulings();
         let (devices, _) = lived(&rulings, &days);
         let (mut merged, mut migrated) = (devices[0].clone(), devices[0].clone());
-        devices.iter().for_each(|it| merged.meet(it));
+        for it in &devices {
+            merged.meet(it);
+        }
         merged.migrate(&rulings);
         migrated.migrate(&rulings);
         for it in &devices {
@@ -211,9 +215,13 @@ proptest! {
         let rulings = rulings();
         let (devices, _) = lived(&rulings, &days);
         let mut first = devices[0].clone();
-        devices.iter().for_each(|it| first.meet(it));
+        for it in &devices {
+            first.meet(it);
+        }
         let mut second = Device::new(9, true);
-        devices.iter().rev().for_each(|it| second.meet(it));
+        for it in devices.iter().rev() {
+            second.meet(it);
+        }
         first.migrate(&rulings);
         second.migrate(&rulings);
         prop_assert_eq!(first.document.heads(), second.document.heads());

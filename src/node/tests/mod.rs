@@ -3,6 +3,7 @@
 mod busy;
 mod contracts;
 mod failure;
+mod gates;
 mod history;
 mod links;
 mod migration_laws;

@@ -135,6 +135,9 @@ fn root(importer: &mut Importer<'_>, collection: &str, version: u32) -> Result<C
         indexes: read_indexes(keys.take_own("indexes").as_ref(), &own("indexes"))?,
         ownership: read_ownership(keys.take_own("ownership").as_ref(), &own("ownership"))?,
         retention: read_retention(keys.take_own("retention").as_ref(), &own("retention"))?,
+        gate: keys
+            .take_own("gate")
+            .and_then(|it| it.as_str().map(str::to_owned)),
         migrations: migrations(keys.take_own("migrations").as_ref(), &own("migrations"))?,
         fields: importer.properties(&mut keys, 1)?,
     };

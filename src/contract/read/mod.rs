@@ -177,6 +177,7 @@ fn read(json: &Json) -> Read<Contract> {
         indexes: read_indexes(object.get("indexes"), "indexes")?,
         ownership: read_ownership(object.get("ownership"), "ownership")?,
         retention: read_retention(object.get("retention"), "retention")?,
+        gate: object.string("gate")?.map(str::to_owned),
         migrations: migrations::read(object.get("migrations"), "migrations")?,
     };
     object.done()?;

@@ -34,6 +34,9 @@ pub(super) fn check(contract: &mut Contract) -> Sound {
         known(contract, path).map_err(|it| format!("ownership: {it}"))?;
     }
     migrations::check(contract)?;
+    if let Some(gate) = &contract.gate {
+        place::check_name(gate, 1).map_err(|it| format!("gate: {it}"))?;
+    }
     let bytes = contract.to_json().to_string().len();
     bound("bytes as JSON", bytes, limits::CONTRACT_BYTES_MAX)
 }
