@@ -22,6 +22,9 @@ pub enum ErrorKind {
     /// The space has a newer contract, and does not let programs of this version do that. Upgrade this
     /// program.
     ContractTooNew,
+    /// The record can't be brought into the form of the contract's version. It is as it was, and the message
+    /// names the step and why. Correct the record, or the migration.
+    Migration,
     /// Another edit of the same record came first. Run the edit again.
     Conflict,
     /// The record's document cannot be loaded; it is in quarantine, its changes are kept.
@@ -65,6 +68,7 @@ impl ErrorKind {
             Self::WrongType => "wrong_type",
             Self::Breach => "breach",
             Self::ContractTooNew => "contract_too_new",
+            Self::Migration => "migration",
             Self::Conflict => "conflict",
             Self::Poisoned => "poisoned",
             Self::StoreLocked => "store_locked",

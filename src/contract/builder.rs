@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Contract, Field, IndexKey, Kind, Ownership, Retention, Rule, place, sound};
+use super::{Contract, Field, IndexKey, Kind, Migration, Ownership, Retention, Rule, place, sound};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CollectionId;
 use crate::limits;
@@ -20,6 +20,8 @@ pub struct Builder {
     indexes: Vec<(String, Vec<IndexKey>)>,
     ownership: Ownership,
     retention: Retention,
+    migrations: Vec<Migration>,
+    gate: Option<String>,
 }
 
 impl Builder {
@@ -35,6 +37,8 @@ impl Builder {
             indexes: Vec::new(),
             ownership: Ownership::Shared,
             retention: Retention::default(),
+            migrations: Vec::new(),
+            gate: None,
         }
     }
 
@@ -106,6 +110,22 @@ impl Builder {
         self
     }
 
+    /// How records of an older version become those of a newer one, up to this. All of them stand in each
+    /// contract, without a gap from the first on.
+    #[must_use]
+    pub fn migration(mut self, migration: Migration) -> Self {
+        self.migrations.push(migration);
+        self
+    }
+
+    /// The version counts only where this gate is open: see [`super::Gate`]. Until then a program works by
+    /// the version before, which it declares as well.
+    #[must_use]
+    pub fn gate(mut self, name: &str) -> Self {
+        self.gate = Some(name.to_owned());
+        self
+    }
+
     /// The contract.
     ///
     /// # Errors
@@ -149,6 +169,8 @@ impl Builder {
             indexes,
             ownership: self.ownership,
             retention: self.retention,
+            migrations: self.migrations,
+            gate: self.gate,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Contract, Field, IndexKey, Ownership, Retention, Rule, Span};
+use super::{Contract, Field, IndexKey, Migration, Ownership, Retention, Rule, Span, Step};
 use crate::doc::Value;
 
 /// The key that says that an object is a contract, and in which version of the form.
@@ -36,6 +36,15 @@ impl Contract {
         if self.retention != Retention::default() {
             object.put("retention", retention(self.retention));
         }
+        if let Some(gate) = &self.gate {
+            object.put("gate", gate.as_str());
+        }
+        let migrations = &self.migrations;
+        object.put_if(
+            !migrations.is_empty(),
+            "migrations",
+            self::migrations(migrations),
+        );
         object.done()
     }
 
@@ -132,6 +141,25 @@ pub(super) fn rule(rule: &Rule) -> Json {
             version,
             path,
         } => json!({"custom": format!("{name}@{version}"), "path": path}),
+    }
+}
+
+pub(super) fn migrations(migrations: &[Migration]) -> Json {
+    migrations.iter().map(migration).collect()
+}
+
+fn migration(migration: &Migration) -> Json {
+    let steps: Vec<_> = migration.steps.iter().map(step).collect();
+    json!({"from": migration.from, "steps": steps, "to": migration.to})
+}
+
+fn step(step: &Step) -> Json {
+    match step {
+        Step::Rename { from, to } => json!({"rename": from, "to": to}),
+        Step::Convert { from, was, to, is } => {
+            json!({"convert": from, "is": is.name(), "to": to, "was": was.name()})
+        }
+        Step::Custom { name, version } => json!({"custom": format!("{name}@{version}")}),
     }
 }
 

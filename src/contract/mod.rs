@@ -37,9 +37,11 @@ pub mod check;
 mod coerce;
 pub mod compare;
 pub mod field;
+pub mod gate;
 mod json;
 pub mod kind;
 pub mod marks;
+pub mod migration;
 mod pattern;
 mod place;
 mod read;
@@ -56,8 +58,10 @@ pub use check::Breach;
 pub(crate) use check::{judge_edit, said};
 pub use compare::{Difference, Differences, Effect, compare};
 pub use field::Field;
+pub use gate::Gate;
 pub use kind::Kind;
 pub use marks::{IndexKey, Ownership, Retention};
+pub use migration::{CustomMigration, Migration, Migrations, Reversible, Step};
 pub use rule::{Comparison, CustomRule, Rule, Rules};
 pub use span::{NumberRange, Span};
 
@@ -80,6 +84,8 @@ pub struct Contract {
     indexes: BTreeMap<String, Vec<IndexKey>>,
     ownership: Ownership,
     retention: Retention,
+    migrations: Vec<Migration>,
+    gate: Option<String>,
 }
 
 impl Contract {
@@ -173,8 +179,14 @@ impl Contract {
     /// About how many bytes of memory it takes at most: its compiled patterns are the most of it.
     pub fn size_hint(&self) -> usize {
         let fields: usize = self.fields.values().map(size_of_field).sum();
-        let rules = self.rules.len() + self.indexes.len() + 1;
+        let steps: usize = self.migrations.iter().map(|it| 1 + it.steps.len()).sum();
+        let rules = self.rules.len() + self.indexes.len() + steps + 1;
         fields + rules * 4 * limits::CONTRACT_NAME_BYTES_MAX + self.description.len()
+    }
+
+    /// The gate on which it counts: see [`Gate`].
+    pub fn gate(&self) -> Option<&str> {
+        self.gate.as_deref()
     }
 
     /// Its conflict policies. Custom ones are defined by the program.
@@ -209,3 +221,7 @@ mod tests;
 #[doc = include_str!("../../docs/guide/contracts.md")]
 #[cfg(doctest)]
 mod guide {}
+
+#[doc = include_str!("../../docs/guide/evolution.md")]
+#[cfg(doctest)]
+mod evolution_guide {}

@@ -9,6 +9,7 @@ mod bounded;
 pub mod change;
 mod commit;
 pub mod conflicts;
+mod derive;
 pub mod document;
 pub mod edit;
 pub mod fault;

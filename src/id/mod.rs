@@ -339,6 +339,29 @@ impl ActorId {
         Self(bytes)
     }
 
+    /// The actor of what follows from a record's changes at `base`: whoever derives the same there has
+    /// the same one, and who derives something else has another, since `what` goes into it.
+    pub fn derived<'p>(
+        key: &RecordKey,
+        base: &Heads,
+        what: impl IntoIterator<Item = &'p [u8]>,
+    ) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 derived actor");
+        let mut part = |bytes: &[u8]| {
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            hasher.update(&length.to_be_bytes()).update(bytes);
+        };
+        part(key.space.as_bytes());
+        part(key.record.as_bytes());
+        part(key.collection.as_str().as_bytes());
+        base.as_slice().iter().for_each(|it| part(it.as_bytes()));
+        part(&[]);
+        what.into_iter().for_each(part);
+        let mut bytes = vec![0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self(bytes)
+    }
+
     /// The name that a writer goes on under once somebody else has used this one.
     #[must_use]
     pub fn next(&self) -> Self {

@@ -38,6 +38,21 @@ pub const CONTRACT_INDEXES_MAX: usize = 32;
 /// Most fields of one index.
 pub const INDEX_FIELDS_MAX: usize = 8;
 
+/// Gates that a node keeps in memory, of all its spaces; those beyond stay shut.
+pub const GATES_MAX: usize = 1_024;
+
+/// Most replicas that one gate names.
+pub const GATE_REPLICAS_MAX: usize = 1_024;
+
+/// Most steps of all migrations of a contract together: each record that is read runs through all.
+pub const MIGRATION_STEPS_MAX: usize = 256;
+
+/// Records that a migration of a collection writes in one commit: other edits wait for no more.
+pub const MIGRATION_BATCH_RECORDS: usize = 64;
+
+/// Records that could not be migrated whose reasons a report has; the rest is counted.
+pub const MIGRATION_FAILURES_MAX: usize = 1_024;
+
 /// Longest name of a contract's field, index or custom rule, in bytes.
 pub const CONTRACT_NAME_BYTES_MAX: usize = 128;
 

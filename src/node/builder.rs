@@ -19,7 +19,7 @@ use super::watch::Watchers;
 use super::{Handle, Node, driver, link};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::conflict::{CustomPolicy, Policy as ConflictPolicy};
-use crate::contract::CustomRule;
+use crate::contract::{CustomMigration, CustomRule};
 use crate::engine::{Config, Engine};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
@@ -207,6 +207,20 @@ impl Builder {
         Ok(self)
     }
 
+    /// Says what a migration does that contracts name: one of the program's own.
+    ///
+    /// # Errors
+    /// As [`Builder::rule`].
+    pub fn migration(
+        mut self,
+        name: &str,
+        version: u32,
+        migration: impl CustomMigration + 'static,
+    ) -> Result<Self> {
+        self.rulings.migrations.define(name, version, migration)?;
+        Ok(self)
+    }
+
     /// Opens the node. Costs the same whatever the store holds, see
     /// [`Store`](crate::store::Store).
     ///
@@ -264,12 +278,12 @@ impl Builder {
         connectors.push(Arc::new(WebSocketConnector::default()));
         let store = self.place.open()?;
         let rulings = Arc::new(self.rulings);
-        if !self.relays {
-            let snapshot = store.snapshot()?;
-            let mut spaces = config.spaces.iter().map(|it| it.0);
-            spaces.try_for_each(|space| rulings.load(snapshot.as_ref(), space))?;
-        }
+        let held: Vec<_> = config.spaces.iter().map(|it| it.0).collect();
         let engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
+        rulings.gates.ask_for(engine.replica_id());
+        if !self.relays {
+            rulings.load_all(store.as_ref(), &held)?;
+        }
         let (inbox, messages) = mpsc::channel(limits::ENGINE_INBOX_EVENTS);
         let shared = Arc::new(Shared {
             replica: engine.replica_id(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::rulings::Rulings;
 use super::shared::lock;
-use crate::doc::{Shown, Value};
+use crate::doc::{Change, Document, Shown, Value};
 use crate::error::Result;
 use crate::id::{ActorId, RecordKey, StoreId};
 use crate::limits;
@@ -51,6 +51,14 @@ pub(super) struct CheckedOut<'a> {
     loaded: Option<Box<Loaded>>,
     /// There is a change in it that the engine has not been given.
     is_draft: bool,
+}
+
+/// A document as it was before it was migrated, and the changes of that.
+#[derive(Debug)]
+pub(super) struct Unmigrated {
+    document: Document,
+    was_draft: bool,
+    pub(super) changes: Vec<Change>,
 }
 
 impl Documents {
@@ -180,10 +188,45 @@ impl CheckedOut<'_> {
         self.stored_view(rows).map(|it| it.value)
     }
 
-    /// The same, and by what it is shown so.
+    /// The same, and by what it is shown so; in the form of the contract's version.
+    ///
+    /// # Errors
+    /// `Migration` if it can't be brought into that.
     pub(super) fn stored_view(&mut self, rows: &Rows<'_>) -> Result<Shown> {
+        let shown = self.unmigrated_view(rows)?;
+        let rulings = Arc::clone(&self.documents.rulings);
+        let key = self.key.clone();
+        rulings.in_form(&key, self.loaded(), shown)
+    }
+
+    /// The same of the record as it is, in whichever form.
+    pub(super) fn unmigrated_view(&mut self, rows: &Rows<'_>) -> Result<Shown> {
         self.refresh(rows)?;
         self.loaded().stored_value()
+    }
+
+    /// Migrates what is to be edited, if it needs that. A record that can't be migrated stays as it is: an
+    /// edit may mend it.
+    pub(super) fn migrate(&mut self) -> Result<Option<Unmigrated>> {
+        let rulings = Arc::clone(&self.documents.rulings);
+        let (key, was_draft) = (self.key.clone(), self.is_draft);
+        let document = &mut self.loaded().document;
+        let Some((draft, changes)) = rulings.migrate_for_edit(&key, document)? else {
+            return Ok(None);
+        };
+        let document = std::mem::replace(document, draft);
+        self.is_draft = true;
+        Ok(Some(Unmigrated {
+            document,
+            was_draft,
+            changes,
+        }))
+    }
+
+    /// Takes a migration back that is not to be written.
+    pub(super) fn take_back(&mut self, before: Unmigrated) {
+        self.loaded().document = before.document;
+        self.is_draft = before.was_draft;
     }
 
     /// Notes that a change was made: without [`CheckedOut::submitted`] the document is not kept,

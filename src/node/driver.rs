@@ -275,6 +275,9 @@ impl Driver {
                     if let Some((space, collection, is_gone)) = self.shared.rulings.look_at(&view) {
                         projector::again(&self.shared, (space, collection), is_gone);
                     }
+                    for of in self.shared.rulings.look_at_gate(&view) {
+                        projector::again(&self.shared, of, false);
+                    }
                     self.shared.watchers.tell(&view, self.shared.store_id);
                 }
                 Effect::Presence(shown) => {

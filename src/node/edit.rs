@@ -85,16 +85,26 @@ impl Shared {
         let snapshot = self.snapshot()?;
         let mut document = self.documents.check_out(key);
         document.refresh(&Rows::new(snapshot.as_ref()))?;
+        let is_ahead = document.loaded().is_ahead();
+        let migrated = document.migrate()?;
         let loaded = document.loaded();
         let (result, change) = work(&mut loaded.document, EditMeta::at(self.now().wall))?;
-        if change.is_none() && !loaded.is_ahead() {
+        let mut writes = Vec::new();
+        match (change, migrated) {
+            (Some(change), migrated) => {
+                document.changed();
+                let migrated = migrated.into_iter().flat_map(|it| it.changes);
+                writes.extend(migrated.map(|it| silent(key, it)));
+                writes.push(self.write(key, change, &document.loaded().document, creates)?);
+            }
+            // A migration is not written for the sake of nothing.
+            (None, Some(migrated)) => document.take_back(migrated),
+            (None, None) => {}
+        }
+        if writes.is_empty() && !is_ahead {
             return Ok(Submitted::Nothing(result));
         }
-        document.changed();
-        let document_after = &document.loaded().document;
-        let write = change.map(|it| self.write(key, it, document_after, creates));
-        let write = write.transpose()?;
-        let reply = self.capture(permit, correlation, write.into_iter().collect());
+        let reply = self.capture(permit, correlation, writes);
         document.submitted();
         Ok(Submitted::Waiting(result, reply))
     }
@@ -222,7 +232,12 @@ impl Shared {
         if !is_small && !is_checked {
             return Ok(None);
         }
-        let shown = document.shown(None)?;
+        let mut shown = document.shown(None)?;
+        if shown.by > 0 {
+            shown.by = self.rulings.tag(key);
+        }
+        // What could not be migrated is named by the projector.
+        let is_small = is_small && self.rulings.is_migrated(key, &shown.value);
         let breaches = self.rulings.breaches(key, &shown.value);
         let before: Heads = change.deps().iter().copied().collect();
         let breach = judge_edit(&breaches, || {
@@ -236,6 +251,16 @@ impl Shared {
             breach,
             ..View::from(shown)
         }))
+    }
+}
+
+/// A change that is followed by another one of the same commit, which has the view.
+pub(super) fn silent(key: &RecordKey, change: Change) -> Write {
+    Write {
+        key: key.clone(),
+        change,
+        view: None,
+        must_be_new: false,
     }
 }
 

@@ -108,7 +108,9 @@ fn ruled_otherwise(
             record,
         };
         let value = Value::from_bytes(&view.value);
-        let breaks = value.is_ok_and(|it| shared.rulings.breach(&key, &it).is_some());
+        let breaks = value.is_ok_and(|it| {
+            !shared.rulings.is_migrated(&key, &it) || shared.rulings.breach(&key, &it).is_some()
+        });
         if breaks || !view.is_current(view.changes, tag) {
             keys.push(key);
         }
@@ -163,6 +165,7 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection>
     // What is new costs a document only where it has one already.
     if shared.documents.changes(key) == 0
         && let Some(first) = first_view(rows, key)?
+        && shared.rulings.is_migrated(key, first.value())
     {
         return Ok(first.into_projection(|value| shared.rulings.breach(key, value)));
     }
@@ -173,6 +176,13 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection>
             let breach = shared.rulings.breach(key, &shown.value);
             Ok(View {
                 breach,
+                ..View::from(shown)
+            })
+        }
+        Err(error) if error.kind() == ErrorKind::Migration => {
+            let shown = document.unmigrated_view(rows)?;
+            Ok(View {
+                breach: Some(error.to_string()),
                 ..View::from(shown)
             })
         }

@@ -44,7 +44,12 @@ impl Shared {
         };
         match rows.view(slot)? {
             Some(view) if view.is_current(header.changes, self.rulings.tag(key)) => {
-                decode(&view.value).map(Found::Value)
+                let value = decode(&view.value)?;
+                if self.rulings.is_migrated(key, &value) {
+                    Ok(Found::Value(value))
+                } else {
+                    Ok(Found::Document)
+                }
             }
             Some(_) | None => Ok(Found::Document),
         }
@@ -138,6 +143,7 @@ impl Shared {
             return Ok(());
         };
         let tag = self.rulings.tag_of(space, &collection);
+        let is_migrated = self.rulings.migrated(space, &collection);
         // Where the view is missing or behind, or shows conflicts by other policies.
         let value = |record| {
             let collection = collection.clone();
@@ -155,10 +161,13 @@ impl Shared {
                 stale.remove(&first);
                 visit(first, value(first));
             }
-            if stale.remove(&id) || !view.is_current(view.changes, tag) {
+            let shown = decode(&view.value);
+            let is_stale = stale.remove(&id) || !view.is_current(view.changes, tag);
+            let is_old = || shown.as_ref().is_ok_and(|it| !is_migrated(it));
+            if is_stale || is_old() {
                 visit(id, value(id));
             } else {
-                visit(id, decode(&view.value));
+                visit(id, shown);
             }
             ControlFlow::Continue(())
         })?;

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::Value as Json;
 
+use super::gates::{Gates, Known};
 use super::shared::lock;
 use super::snapshots::Reading;
 use crate::conflict::{CustomPolicy, Policies, Policy};
-use crate::contract::{Breach, Contract, Rule, Rules, said};
+use crate::contract::{Breach, Contract, Migrations, Rule, Rules, said};
 use crate::doc::{Lens, NO_LENS, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
@@ -29,8 +30,11 @@ const CONTRACT: &str = "contract";
 #[derive(Debug, Default)]
 pub(super) struct Rulings {
     pub(super) rules: Rules,
+    pub(super) migrations: Migrations,
     pub(super) policies: BTreeMap<Policy, Arc<dyn CustomPolicy>>,
     all: RwLock<BTreeMap<(SpaceId, CollectionId), Arc<Ruling>>>,
+    /// The gates of all spaces, and for whom they are asked.
+    pub(super) gates: Gates,
     /// Collections whose views are being made again, and what is due of them after that.
     due: Mutex<BTreeMap<(SpaceId, CollectionId), Option<bool>>>,
 }
@@ -38,13 +42,20 @@ pub(super) struct Rulings {
 /// The contracts of one collection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ruling {
-    /// What this program was written for.
+    /// What this program was written for, as far as gates let it count.
     declared: Option<Arc<Contract>>,
-    /// The newest that the space has.
+    /// The newest that the space has and gates let count.
     held: Option<Arc<Contract>>,
+    /// All that the program declared, and the newest of the space with a gate and without.
+    pub(super) known: Known,
     /// Those of the newest of both, so that all replicas show the same.
     policies: Arc<Policies>,
-    /// Their name; 0 as long as there are none.
+    /// Whether they show anything otherwise than Automerge does.
+    has_lens: bool,
+    /// Whether records are migrated when they are read: the contract says how, and the program knows all
+    /// functions that it names.
+    evolves: bool,
+    /// Names how records are shown; 0 as long as there is nothing of that.
     tag: u64,
 }
 
@@ -60,9 +71,14 @@ impl Ruling {
         all.into_iter().flatten().max_by_key(|it| it.version())
     }
 
+    /// The contract by which records are migrated, if they are.
+    pub(super) fn evolving(&self) -> Option<&Arc<Contract>> {
+        self.contract().filter(|_| self.evolves)
+    }
+
     /// The memory of what others have put into the space.
     fn held_bytes(&self) -> usize {
-        self.held.as_ref().map_or(0, |it| it.size_hint())
+        self.known.all_held().map(|it| it.size_hint()).sum()
     }
 
     pub(super) const fn policies(&self) -> &Arc<Policies> {
@@ -106,7 +122,20 @@ impl Rulings {
         all.get(&(space, collection.clone())).cloned()
     }
 
-    fn of_record(&self, key: &RecordKey) -> Option<Arc<Ruling>> {
+    /// The collections of a space whose rulings are such.
+    pub(super) fn all_of(
+        &self,
+        space: SpaceId,
+        such: impl Fn(&Ruling) -> bool,
+    ) -> Vec<CollectionId> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let of_space = all
+            .iter()
+            .filter(|((it, _), ruling)| *it == space && such(ruling));
+        of_space.map(|((_, name), _)| name.clone()).collect()
+    }
+
+    pub(super) fn of_record(&self, key: &RecordKey) -> Option<Arc<Ruling>> {
         self.of(key.space, &key.collection)
     }
 
@@ -114,7 +143,7 @@ impl Rulings {
     pub(super) fn lens(&self, key: &RecordKey) -> Option<Arc<dyn Lens>> {
         let ruling = self.of_record(key)?;
         let policies = Arc::clone(&ruling.policies);
-        (ruling.tag > NO_LENS).then_some(policies)
+        ruling.has_lens.then_some(policies)
     }
 
     /// The name of that lens.
@@ -156,6 +185,14 @@ impl Rulings {
             );
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
+        if let Some(step) = contract.undefined_step(&self.migrations) {
+            let message = format!(
+                "the contract of {} names migration {step}, which this program does not define; say what \
+                 it does with Builder::migration",
+                contract.collection()
+            );
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
         let policies = contract.policies();
         if let Some(policy) = policies.custom().find(|it| !self.policies.contains_key(it)) {
             let message = format!(
@@ -172,7 +209,7 @@ impl Rulings {
     /// on.
     pub(super) fn declare(&self, space: SpaceId, contract: &Arc<Contract>) -> bool {
         self.change(space, contract.collection(), |ruling| {
-            ruling.declared = Some(Arc::clone(contract));
+            ruling.known.declare(contract);
         })
     }
 
@@ -180,15 +217,15 @@ impl Rulings {
     fn learn(&self, space: SpaceId, contract: Contract) -> bool {
         let collection = contract.collection().clone();
         self.change(space, &collection, |ruling| {
-            let held = ruling.held.as_ref().map_or(0, |it| it.version());
-            if held <= contract.version() {
-                ruling.held = Some(Arc::new(contract));
+            let held = ruling.known.held(contract.gate().is_some());
+            if held.as_ref().map_or(0, |it| it.version()) <= contract.version() {
+                *held = Some(Arc::new(contract));
             }
         })
     }
 
     /// Changes a ruling. What the program itself declares has its place however many others there are.
-    fn change(
+    pub(super) fn change(
         &self,
         space: SpaceId,
         collection: &CollectionId,
@@ -200,7 +237,9 @@ impl Rulings {
         let mut ruling = known.map(|it| Ruling::clone(it)).unwrap_or_default();
         let before = (ruling.tag, ruling.contract().cloned());
         change(&mut ruling);
-        let is_foreign = known.is_none() && ruling.declared.is_none();
+        ruling.declared = ruling.known.declared_by(|it| self.counts(space, it));
+        ruling.held = ruling.known.held_by(|it| self.counts(space, it));
+        let is_foreign = known.is_none() && !ruling.known.is_declared();
         let others = all.iter().filter(|(it, _)| **it != key);
         let bytes: usize = others.map(|(_, it)| it.held_bytes()).sum();
         let is_large = bytes.saturating_add(ruling.held_bytes()) > limits::CONTRACTS_BYTES_MAX;
@@ -212,7 +251,11 @@ impl Rulings {
         for (name, custom) in &self.policies {
             policies.define(name.clone(), Arc::clone(custom));
         }
-        ruling.tag = policies.tag();
+        ruling.has_lens = policies.tag() > NO_LENS;
+        ruling.evolves = ruling.contract().is_some_and(|it| {
+            !it.migrations().is_empty() && it.undefined_step(&self.migrations).is_none()
+        });
+        ruling.tag = shown_by(policies.tag(), ruling.evolving());
         ruling.policies = Arc::new(policies);
         let after = (ruling.tag, ruling.contract().cloned());
         all.insert(key, Arc::new(ruling));
@@ -234,8 +277,10 @@ impl Rulings {
         }
         let gone = view.before.as_deref().and_then(contract)?;
         let collection = gone.collection();
-        let held = self.of(space, collection)?.held.clone()?;
-        (held.version() == gone.version()).then(|| (space, collection.clone(), true))
+        let ruling = self.of(space, collection)?;
+        let mut held = ruling.known.all_held();
+        let was_held = held.any(|it| it.version() == gone.version());
+        was_held.then(|| (space, collection.clone(), true))
     }
 
     /// Looks in a store for the newest contract of a collection, after the one that was held is gone.
@@ -244,27 +289,24 @@ impl Rulings {
         store: impl FnOnce() -> Result<Reading>,
         (space, collection): &(SpaceId, CollectionId),
     ) -> Result<()> {
-        let (space, held) = (*space, self.of(*space, collection));
-        let Some(held) = held.and_then(|it| it.held.clone()) else {
+        let space = *space;
+        let Some(ruling) = self.of(space, collection) else {
             return Ok(());
         };
         // After that, so that what is learned from now on is another.
         let snapshot = store()?;
-        let mut newest: Option<Contract> = None;
+        let mut newest = Known::default();
         contracts(snapshot.as_ref(), space, &mut |contract| {
-            let known = newest.as_ref().map_or(0, Contract::version);
+            let held = newest.held(contract.gate().is_some());
+            let known = held.as_ref().map_or(0, |it| it.version());
             if contract.collection() == collection && contract.version() > known {
-                newest = Some(contract);
+                *held = Some(Arc::new(contract));
             }
         })?;
-        self.change(space, collection, |ruling| {
+        self.change(space, collection, |now| {
             // Unless another came meanwhile.
-            if ruling
-                .held
-                .as_ref()
-                .is_some_and(|it| Arc::ptr_eq(it, &held))
-            {
-                ruling.held = newest.map(Arc::new);
+            if now.known.holds_the_same(&ruling.known) {
+                now.known.hold_as(newest);
             }
         });
         Ok(())
@@ -296,10 +338,21 @@ impl Rulings {
 
     /// Takes in the contracts that a store has of a space.
     pub(super) fn load(&self, snapshot: &dyn Snapshot, space: SpaceId) -> Result<()> {
+        self.load_gates(snapshot, space)?;
         contracts(snapshot, space, &mut |contract| {
             self.learn(space, contract);
         })
     }
+}
+
+/// Names how records are shown: by which policies, and in the form of which contract.
+fn shown_by(policies: u64, evolving: Option<&Arc<Contract>>) -> u64 {
+    let Some(contract) = evolving else {
+        return policies;
+    };
+    let digest = u128::from_be_bytes(contract.digest());
+    let [half, _] = [digest >> 64, digest].map(|it| u64::try_from(it & u128::from(u64::MAX)));
+    (policies ^ half.unwrap_or(u64::MAX)).max(NO_LENS + 1)
 }
 
 /// The contracts that a store has of a space; no more records are looked at than may be contracts.

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::documents::CheckedOut;
 use super::driver::Message;
-use super::edit::{Submitted, check_count, is_worth_repeating};
+use super::edit::{Submitted, check_count, is_worth_repeating, silent};
+use super::evolve::Way;
 use super::shared::{Shared, closed, lock};
 use super::snapshots::Reading;
 use super::{Collection, Records};
@@ -194,9 +195,18 @@ impl<'a> Transaction<'a> {
             meta.message = Some(reason.to_owned());
         }
         let document = self.document(key)?;
-        let loaded = document.loaded();
-        let (result, change) = work(&mut loaded.document, meta)?;
-        let is_ahead = loaded.is_ahead();
+        let is_ahead = document.loaded().is_ahead();
+        let migrated = document.migrate()?;
+        let result = work(&mut document.loaded().document, meta);
+        let changes = match migrated {
+            // A migration is not written for the sake of nothing.
+            Some(migrated) if !matches!(result, Ok((_, Some(_)))) => {
+                document.take_back(migrated);
+                Vec::new()
+            }
+            migrated => migrated.map(|it| it.changes).unwrap_or_default(),
+        };
+        let (result, change) = result?;
         let Some(change) = change else {
             self.unsure |= is_ahead;
             return Ok(result);
@@ -204,7 +214,11 @@ impl<'a> Transaction<'a> {
         document.changed();
         let document = &document.loaded().document;
         match shared.write(key, change, document, creates) {
-            Ok(write) => self.writes.push(write),
+            Ok(write) => {
+                let migrated = changes.into_iter().map(|it| silent(key, it));
+                self.writes.extend(migrated);
+                self.writes.push(write);
+            }
             Err(error) => {
                 self.refused = Some((error.kind(), error.to_string()));
                 return Err(error);
@@ -214,17 +228,43 @@ impl<'a> Transaction<'a> {
     }
 
     fn value(&mut self, key: &RecordKey) -> Result<Option<Value>> {
+        let rulings = &self.shared.rulings;
         let document = self.document(key)?;
         let loaded = document.loaded();
         if loaded.document.heads().is_empty() {
             return Ok(None);
         }
-        let value = loaded.document.value().map_err(Error::from)?;
-        self.unsure |= loaded.is_ahead();
+        let (mut value, is_ahead) = (loaded.document.value()?, loaded.is_ahead());
+        if !rulings.is_migrated(key, &value) {
+            let mut draft = loaded.document.clone();
+            rulings.migrate(key, &mut draft, Way::Forward)?;
+            value = draft.value()?;
+        }
+        self.unsure |= is_ahead;
         Ok(Some(value).filter(|it| !record::is_deleted(it)))
     }
 
-    fn document(&mut self, key: &RecordKey) -> Result<&mut CheckedOut<'a>> {
+    /// Writes the migration of a record that is in this document.
+    pub(super) fn replace(
+        &mut self,
+        key: &RecordKey,
+        draft: Document,
+        changes: Vec<Change>,
+    ) -> Result<()> {
+        check_count(self.writes.len() + changes.len())?;
+        let document = self.document(key)?;
+        document.changed();
+        document.loaded().document = draft;
+        let changes = changes.into_iter().map(|it| silent(key, it));
+        self.writes.extend(changes);
+        Ok(())
+    }
+
+    pub(super) const fn shared(&self) -> &'a Shared {
+        self.shared
+    }
+
+    pub(super) fn document(&mut self, key: &RecordKey) -> Result<&mut CheckedOut<'a>> {
         let entry = self.documents.entry(key.clone());
         match entry {
             std::collections::btree_map::Entry::Occupied(it) => Ok(it.into_mut()),

@@ -246,6 +246,11 @@ pub struct FirstView {
 }
 
 impl FirstView {
+    /// The value.
+    pub const fn value(&self) -> &Value {
+        &self.value
+    }
+
     /// The same as the engine takes it, with what `breach` says of the value.
     pub fn into_projection(self, breach: impl FnOnce(&Value) -> Option<String>) -> Projection {
         let breach = breach(&self.value);

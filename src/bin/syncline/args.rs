@@ -10,6 +10,8 @@ use syncline::{Records, ReplicaId};
 
 use crate::contract::ContractCommand;
 use crate::failure::EXIT_CODES;
+use crate::gate::GateCommand;
+use crate::migrate::MigrateArgs;
 
 /// Offline-first records: edit on any device, offline, and merge when devices meet.
 ///
@@ -91,6 +93,12 @@ pub(crate) enum Command {
     /// Declare what the records of a collection hold; compare versions of that, check records by it.
     #[command(subcommand)]
     Contract(ContractCommand),
+    /// Say for which replicas new versions of contracts count, while they are rolled out.
+    #[command(subcommand)]
+    Gate(GateCommand),
+    /// Bring the records of a collection into the form of its contract, by the migrations in that.
+    /// One that was cut off is run again. Ends with 2 if there are records that can't be migrated.
+    Migrate(MigrateArgs),
     /// Read records from JSON lines, or one record from an Automerge file. One that was cut off is run
     /// again: what is equal already is passed over.
     Import(ImportArgs),

@@ -11,9 +11,11 @@ mod demo;
 mod doctor;
 mod export;
 mod failure;
+mod gate;
 mod history;
 mod import;
 mod lines;
+mod migrate;
 mod output;
 mod progress;
 mod query;
@@ -94,6 +96,8 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Doctor(it) => doctor::run(&it, out),
         Command::Compact(it) => compact::run(it, space, out).await,
         Command::Contract(it) => contract::run(it, space, out).await,
+        Command::Gate(it) => gate::run(it, space, out).await,
+        Command::Migrate(it) => migrate::run(it, space, out).await,
         Command::Import(it) => import::run(it, space, out).await,
         Command::Export(it) => export::run(it, space, out).await,
         #[cfg(feature = "sim")]

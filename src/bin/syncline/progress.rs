@@ -37,6 +37,12 @@ impl Progress {
         Self::styled(bar, "{wide_bar} {pos}/{len}, {msg}, {eta} left", out)
     }
 
+    /// Progress through things that are counted while they are done.
+    pub(crate) fn things(out: Output) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Self::styled(bar, "{wide_bar} {pos}/{len}, {msg}, {eta} left", out)
+    }
+
     fn styled(bar: ProgressBar, template: &str, out: Output) -> Self {
         let style = ProgressStyle::with_template(template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

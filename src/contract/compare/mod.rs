@@ -1,6 +1,7 @@
 //! What changes from one version of a contract to the next, and for whom.
 
 mod fields;
+mod migrations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -121,6 +122,7 @@ pub fn compare(old: &Contract, new: &Contract) -> Differences {
     rules(old, new, &mut list);
     indexes(old, new, &mut list);
     marks(old, new, &mut list);
+    migrations::compare(old, new, &mut list);
     for difference in &mut list {
         let effect = difference.effect;
         difference.is_declared = effect.is_breaking()
@@ -283,6 +285,14 @@ fn indexes(old: &Contract, new: &Contract, list: &mut Vec<Difference>) {
 }
 
 fn marks(old: &Contract, new: &Contract, list: &mut Vec<Difference>) {
+    if old.gate != new.gate {
+        list.push(difference(
+            "gate",
+            "changed".to_owned(),
+            Effect::Compatible,
+            "it says where the newer version counts",
+        ));
+    }
     if old.ownership != new.ownership {
         list.push(difference(
             "ownership",

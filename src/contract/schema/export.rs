@@ -49,6 +49,16 @@ impl Contract {
         if self.ownership != Ownership::Shared {
             put_own(&mut object, "ownership", json::ownership(&self.ownership));
         }
+        if let Some(gate) = &self.gate {
+            put_own(&mut object, "gate", gate.as_str());
+        }
+        if !self.migrations.is_empty() {
+            put_own(
+                &mut object,
+                "migrations",
+                json::migrations(&self.migrations),
+            );
+        }
         if self.retention != Retention::default() {
             put_own(&mut object, "retention", json::retention(self.retention));
         }

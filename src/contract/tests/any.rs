@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::super::{
-    Builder, Comparison, Contract, Field, IndexKey, Kind, Ownership, Retention, Rule, Span,
+    Builder, Comparison, Contract, Field, IndexKey, Kind, Migration, Ownership, Retention, Rule,
+    Span,
 };
 use crate::conflict::Policy;
 use crate::doc::Value;
@@ -19,6 +20,18 @@ pub(super) fn any_contract() -> impl Strategy<Value = Contract> {
         let names: Vec<_> = fields.keys().cloned().collect();
         for (name, field) in fields {
             builder = builder.field(&name, field);
+        }
+        if version > 1 {
+            let migration = Migration::new(1, version)
+                .rename("zip", "post.code")
+                .custom("own_1", 2);
+            let convert = |it: Migration| it.convert("yes", Kind::String, "no", Kind::Counter);
+            let migration = if oldest > 1 {
+                convert(migration)
+            } else {
+                migration
+            };
+            builder = builder.migration(migration).gate("new-things");
         }
         let builder = marked(builder, names.first().map(String::as_str), bits);
         builder.build().unwrap()

@@ -4,6 +4,7 @@ mod any;
 mod building;
 mod checking;
 mod comparing;
+mod migrating;
 mod reading;
 mod schema;
 

@@ -3,8 +3,11 @@
 mod busy;
 mod contracts;
 mod failure;
+mod gates;
 mod history;
 mod links;
+mod migration_laws;
+mod migrations;
 mod presence;
 mod progress;
 mod queries;

@@ -5,7 +5,9 @@ mod fields;
 use serde_json::{Map, Value as Json};
 
 use super::{DIALECT, OWN};
-use crate::contract::read::{at, read_indexes, read_ownership, read_retention, read_rule};
+use crate::contract::read::{
+    at, migrations::read as migrations, read_indexes, read_ownership, read_retention, read_rule,
+};
 use crate::contract::{Contract, place, sound};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
@@ -133,6 +135,10 @@ fn root(importer: &mut Importer<'_>, collection: &str, version: u32) -> Result<C
         indexes: read_indexes(keys.take_own("indexes").as_ref(), &own("indexes"))?,
         ownership: read_ownership(keys.take_own("ownership").as_ref(), &own("ownership"))?,
         retention: read_retention(keys.take_own("retention").as_ref(), &own("retention"))?,
+        gate: keys
+            .take_own("gate")
+            .and_then(|it| it.as_str().map(str::to_owned)),
+        migrations: migrations(keys.take_own("migrations").as_ref(), &own("migrations"))?,
         fields: importer.properties(&mut keys, 1)?,
     };
     match keys.take("additionalProperties") {

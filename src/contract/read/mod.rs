@@ -1,5 +1,7 @@
 //! Contracts from JSON: whatever it is, a contract that is sound comes out, or where it is not one.
 
+pub(in crate::contract) mod migrations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
@@ -175,6 +177,8 @@ fn read(json: &Json) -> Read<Contract> {
         indexes: read_indexes(object.get("indexes"), "indexes")?,
         ownership: read_ownership(object.get("ownership"), "ownership")?,
         retention: read_retention(object.get("retention"), "retention")?,
+        gate: object.string("gate")?.map(str::to_owned),
+        migrations: migrations::read(object.get("migrations"), "migrations")?,
     };
     object.done()?;
     Ok(contract)

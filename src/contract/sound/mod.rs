@@ -2,6 +2,8 @@
 //!
 //! What is wrong comes as a sentence that is led by the place. It may come from a peer's contract.
 
+mod migrations;
+
 use std::collections::BTreeMap;
 
 use super::check::Checker;
@@ -30,6 +32,10 @@ pub(super) fn check(contract: &mut Contract) -> Sound {
     }
     if let Ownership::Field(path) = &contract.ownership {
         known(contract, path).map_err(|it| format!("ownership: {it}"))?;
+    }
+    migrations::check(contract)?;
+    if let Some(gate) = &contract.gate {
+        place::check_name(gate, 1).map_err(|it| format!("gate: {it}"))?;
     }
     let bytes = contract.to_json().to_string().len();
     bound("bytes as JSON", bytes, limits::CONTRACT_BYTES_MAX)
