@@ -5,6 +5,7 @@
 //! transaction; whatever leaves afterwards is durable. Writers that come while a commit runs share
 //! the next one: group commit without a timer.
 
+mod blobs;
 mod compact;
 mod delivery;
 mod gate;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use blobs::{BlobReport, BlobRequest, BlobSettings};
 pub use compact::Compacted;
 pub use delivery::Target;
 pub use status::{LinkStatus, PeerReport, SpaceReport, Status};
@@ -39,6 +41,7 @@ use crate::session::Inbound;
 use crate::store::{Durability, Store};
 use crate::time::{Instant, Now};
 use crate::wire::{ErrorCode, Wanted};
+use blobs::Transfers;
 use compact::Compaction;
 use delivery::Waiter;
 use link::Link;
@@ -68,6 +71,8 @@ pub struct Config {
     pub dialling: DialSettings,
     /// How long the log is kept for a peer that does not come back.
     pub horizon: Duration,
+    /// How attachments are treated.
+    pub blobs: BlobSettings,
 }
 
 /// What happens to an engine.
@@ -113,6 +118,8 @@ pub enum Event {
         /// Which peers.
         target: Target,
     },
+    /// The application wants something done with attachments.
+    Blob(Ticket, BlobRequest),
     /// A caller waits no longer.
     Forget(Ticket),
     /// The application asks how things stand.
@@ -184,6 +191,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// What can be folded is.
     Compacted(Result<Compacted>),
+    /// What was asked for is done; a number says what [`BlobRequest`] says that it does.
+    Blob(Result<u64>),
     /// Entries of the quarantine.
     Quarantined(Result<Vec<Quarantined>>),
 }
@@ -257,6 +266,7 @@ pub struct Engine {
     captured: Vec<(Ticket, Reply)>,
     waiters: Vec<Waiter>,
     compaction: Compaction,
+    transfers: Transfers,
     /// Times that something was committed.
     commits: u64,
     /// Records whose whole graph is being made.
@@ -306,6 +316,7 @@ impl Engine {
             captured: Vec::new(),
             waiters: Vec::new(),
             compaction: Compaction::open(),
+            transfers: Transfers::default(),
             commits: 0,
             unfolding: BTreeSet::new(),
             imports: Vec::new(),
@@ -319,6 +330,7 @@ impl Engine {
             stopping: None,
             stopped: false,
         };
+        engine.open_blobs()?;
         let stale = engine.replica.stale()?;
         engine.project(stale);
         Ok(engine)
@@ -394,7 +406,8 @@ impl Engine {
                 key,
                 target,
             } => self.wait(ticket, &key, target),
-            Event::Forget(ticket) => self.waiters.retain(|it| it.ticket != ticket),
+            Event::Blob(ticket, request) => self.blob(now, ticket, request),
+            Event::Forget(ticket) => self.forget_waiter(ticket),
             Event::Status(ticket) => {
                 let status = Box::new(self.status(now));
                 self.reply(ticket, Reply::Status(status));

@@ -34,6 +34,8 @@ impl Engine {
         self.settle(now);
         self.report(now);
         self.compact(now);
+        self.tend_blobs(now);
+        self.assign_blobs(now);
         while self.ready.is_empty() && self.speak(now) {}
         self.dial(now);
         if self.ready.is_empty() {
@@ -59,6 +61,7 @@ impl Engine {
             self.stopping,
             self.dialer.poll_timeout(),
             self.compaction.poll_timeout(),
+            self.transfers.poll_timeout(),
         ];
         links.chain(own.into_iter().flatten()).min()
     }
@@ -100,7 +103,7 @@ impl Engine {
         }
     }
 
-    fn committed(&mut self, now: Now, commit: Commit) {
+    fn committed(&mut self, now: Now, mut commit: Commit) {
         metrics::counter!(names::COMMITS).increment(1);
         self.commits += 1;
         self.unsettled = Some(now.instant + limits::SETTLE_AFTER);
@@ -125,6 +128,7 @@ impl Engine {
         if !commit.committed.is_empty() {
             self.runnable.extend(self.links.keys().copied());
         }
+        self.blobs_committed(&mut commit);
         self.answer_captured();
         metrics::counter!(names::VIEWS_PROJECTED)
             .increment(u64::try_from(commit.shown.len()).unwrap_or(0));
@@ -154,6 +158,7 @@ impl Engine {
             let error = Error::new(kind, format!("{error:#}"));
             let reply = match reply {
                 Reply::Imported(_) => Reply::Imported(Err(error)),
+                Reply::Blob(_) => Reply::Blob(Err(error)),
                 Reply::Captured(_)
                 | Reply::Compacted(_)
                 | Reply::Delivered(_)
@@ -162,6 +167,7 @@ impl Engine {
             };
             self.reply(ticket, reply);
         }
+        self.fail_blobs();
         self.unsaved = None;
         self.unsynced = None;
         self.unsettled = None;
@@ -260,6 +266,7 @@ impl Engine {
                 self.established(now, link, (replica, store));
             }
             Output::Acked { space, lsn } => self.acked(now, link, (space, lsn)),
+            Output::Blob(name, news) => self.blob_news(now, link, name, news),
             Output::Close(why) => {
                 self.ready.push_back(Effect::Close(link));
                 self.closed(now, link, &why);
@@ -271,6 +278,7 @@ impl Engine {
         let Some(link) = self.links.get(&link) else {
             return;
         };
+        self.transfers.look |= link.blob_spaces != link.session.blob_spaces();
         if link.session.has_unsaved() && self.unsaved.is_none() {
             self.unsaved = Some(now.instant + limits::FLUSH_AFTER);
         }

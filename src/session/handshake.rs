@@ -32,7 +32,7 @@ impl Handshake {
         Hello {
             version_min: VERSION_MIN,
             version_max: VERSION_MAX,
-            features: Features::default(),
+            features: Features::BLOBS,
             replica: config.identity.replica_id(),
             store: config.store,
             nonce: config.nonce,
@@ -98,6 +98,7 @@ impl Handshake {
         let peer = Peer {
             replica: hello.replica,
             store: hello.store,
+            features: Self::hello(config).features.shared(hello.features),
         };
         Ok((peer, hello.credit_live, hello.credit_bulk))
     }

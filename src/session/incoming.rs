@@ -41,10 +41,15 @@ impl Session {
                 self.farewell(message);
                 Ok(Ok(()))
             }
-            InboundBody::Changes { .. } | InboundBody::Other(_) if in_handshake => Ok(fault(
-                ErrorCode::OutOfOrder,
-                "spoke before the handshake ended",
-            )),
+            InboundBody::Changes { .. } | InboundBody::Blob { .. } | InboundBody::Other(_)
+                if in_handshake =>
+            {
+                Ok(fault(
+                    ErrorCode::OutOfOrder,
+                    "spoke before the handshake ended",
+                ))
+            }
+            InboundBody::Blob { name, part, cost } => self.blob_came(now, name, (part, cost), gate),
             InboundBody::Changes {
                 space,
                 class,
@@ -91,10 +96,14 @@ impl Session {
                 let pong = crate::wire::encode(correlation, &Message::Pong { token });
                 self.queue.push_back(Output::Send(pong));
             }
+            Message::BlobWant(want) => return Ok(self.blob_wanted(&want)),
+            Message::BlobState(state) => return Ok(self.blob_state(now, state)),
             Message::Pong { .. } | Message::Unknown { .. } => {}
             Message::Hello(_)
             | Message::Auth { .. }
             | Message::Changes(_)
+            | Message::BlobManifest(_)
+            | Message::BlobChunk(_)
             | Message::Bye { .. }
             | Message::Error { .. } => return Ok(fault(ErrorCode::OutOfOrder, "out of order")),
         }
@@ -113,7 +122,7 @@ impl Session {
         };
         self.credit = Credit::start(live, bulk);
         self.phase = Phase::Talking(peer);
-        let Peer { replica, store } = peer;
+        let Peer { replica, store, .. } = peer;
         self.queue.push_back(Output::Established { replica, store });
         for (space, wanted) in self.config.spaces.clone() {
             // A peer that may not have the space shall not learn that it is here.
@@ -192,7 +201,7 @@ impl Session {
     }
 
     /// The link of an open space; anything said of another one is a violation.
-    fn active(&mut self, space: SpaceId) -> Verdict<&mut SpaceLink> {
+    pub(super) fn active(&mut self, space: SpaceId) -> Verdict<&mut SpaceLink> {
         match self.spaces.get_mut(&space) {
             Some(link) if link.is_active() => Ok(link),
             _ => fault(
@@ -212,6 +221,7 @@ impl Session {
         let Phase::Talking(peer) = self.phase else {
             return Ok(Ok(()));
         };
+        self.blobs.hear(now);
         let link = match self.active(space) {
             Ok(link) => link,
             Err(fault) => return Ok(Err(fault)),
@@ -402,6 +412,10 @@ impl Session {
             | Message::Root { .. }
             | Message::Ping { .. }
             | Message::Pong { .. }
+            | Message::BlobWant(_)
+            | Message::BlobManifest(_)
+            | Message::BlobChunk(_)
+            | Message::BlobState(_)
             | Message::Unknown { .. } => return,
         };
         self.end(why);

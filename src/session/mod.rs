@@ -5,6 +5,7 @@
 //! What it takes in goes through a [`Gate`] within the same turn; what it sends it reads from
 //! committed state when polled, so that nothing leaves or is acknowledged before it is durable.
 
+mod blobs;
 mod credit;
 mod filling;
 mod handshake;
@@ -21,11 +22,13 @@ mod walking;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+pub use blobs::BlobName;
 pub use credit::Credit;
-pub use inbound::{Group, Inbound, InboundBody, Opened, inspect, open};
+pub use inbound::{BlobPart, Group, Inbound, InboundBody, Opened, inspect, open};
 pub use status::{CatchUp, SpaceStatus};
 
 use crate::access::{Identity, Policy, Role};
+use crate::blob::{Chunk, Manifest};
 use crate::doc::Received;
 use crate::error::Result;
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
@@ -34,7 +37,8 @@ use crate::limits;
 use crate::plant::{self, Plant};
 use crate::reconcile::Inventory;
 use crate::time::{Instant, WallTime};
-use crate::wire::{ByeReason, ErrorCode, Message, Wanted, encode};
+use crate::wire::{ByeReason, ErrorCode, Features, Message, Wanted, encode};
+use blobs::Blobs;
 use handshake::Handshake;
 use space::SpaceLink;
 
@@ -93,8 +97,23 @@ pub enum Output {
         /// Where its cursor is now.
         lsn: Lsn,
     },
+    /// Something became known of an attachment.
+    Blob(BlobName, BlobNews),
     /// The link is to be closed; nothing follows.
     Close(Closed),
+}
+
+/// What a session learns of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobNews {
+    /// The peer does not have it.
+    Absent,
+    /// The peer has it now, which it had not before.
+    Offered,
+    /// It is larger than it may be, of so many bytes, and wanted no more.
+    TooLarge(u64),
+    /// The peer has asked for it, and it is not here.
+    Missed,
 }
 
 /// Why a session ended.
@@ -153,6 +172,18 @@ pub trait Gate: Inventory {
     /// When the store can't be read, or the quarantine is full.
     fn deliver(&mut self, delivery: Delivery) -> Result<Taken>;
 
+    /// Takes in the manifest of an attachment; says whether it is as small as it may be.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn take_manifest(&mut self, name: BlobName, manifest: &Manifest) -> Result<bool>;
+
+    /// Takes in a chunk of an attachment; says whether it is what stands there in the manifest.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn take_chunk(&mut self, name: BlobName, index: u32, chunk: &Chunk) -> Result<bool>;
+
     /// How far a peer store has acknowledged a space.
     ///
     /// # Errors
@@ -179,6 +210,7 @@ enum Phase {
 struct Peer {
     replica: ReplicaId,
     store: StoreId,
+    features: Features,
 }
 
 /// One conversation with one peer.
@@ -190,6 +222,7 @@ pub struct Session {
     queue: VecDeque<Output>,
     spaces: BTreeMap<SpaceId, SpaceLink>,
     credit: Credit,
+    blobs: Blobs,
     started: Instant,
     heard: Instant,
     pinged: Option<Instant>,
@@ -208,6 +241,7 @@ impl Session {
             queue: VecDeque::new(),
             spaces: BTreeMap::new(),
             credit: Credit::default(),
+            blobs: Blobs::new(now),
             started: now,
             heard: now,
             pinged: None,
@@ -284,6 +318,7 @@ impl Session {
         } else if self.pinged.is_some_and(|at| now >= at + limits::PING_AFTER) {
             self.pinged = None;
         }
+        self.blobs.wake(now)?;
         self.spaces.values_mut().try_for_each(|it| it.wake(now))
     }
 
@@ -301,7 +336,8 @@ impl Session {
                 let idle = self.idle_at();
                 let ping = self.pinged.unwrap_or(self.heard) + limits::PING_AFTER;
                 let spaces = self.spaces.values().filter_map(SpaceLink::poll_timeout);
-                spaces.chain([idle, ping]).min()
+                let blobs = self.blobs.poll_timeout();
+                spaces.chain([idle, ping]).chain(blobs).min()
             }
             Phase::Ended(_) => None,
         }

@@ -115,6 +115,7 @@ impl Heard {
             InboundBody::Other(Message::Walk(walk)) if leaves_some(walk) => {
                 Self::Other(PARTIAL_WALK)
             }
+            InboundBody::Blob { .. } => Self::Other("blob"),
             InboundBody::Other(message) => Self::Other(message.kind_name()),
             InboundBody::Changes {
                 space,

@@ -132,6 +132,12 @@ metrics! {
         "Records whose loose changes went into their snapshot.";
     CHANGES_FOLDED = "syncline_changes_folded_total" Counter Count []
         "Changes that went from the log into snapshots.";
+    BLOB_CHUNKS = "syncline_blob_chunks_received_total" Counter Count []
+        "Parts of attachments that came from peers.";
+    BLOBS_COMPLETE = "syncline_blobs_complete_total" Counter Count []
+        "Attachments that were put here, or of which the last part came.";
+    BLOBS_COLLECTED = "syncline_blobs_collected_total" Counter Count []
+        "Attachments that were removed because nothing refers to them.";
     VIEWS_STALE = "syncline_views_stale" Gauge Count []
         "Records whose view is behind their heads.";
 }

@@ -97,6 +97,8 @@ codes! {
         QuarantineFull = 0x0109, "quarantine_full";
         /// Something was asked for and nothing came for too long.
         Stalled = 0x010a, "stalled";
+        /// A part of an attachment that was not asked for, or is not what it is said to be.
+        FalseBlob = 0x010b, "false_blob";
         /// The sender's store can't be written.
         StoreFailed = 0x0201, "store_failed";
     }

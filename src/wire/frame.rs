@@ -75,7 +75,7 @@ pub fn decode(frame: &Bytes, limit: usize) -> Result<Frame, WireError> {
         let message = "header";
         WireError::Malformed { message, malformed }
     })?;
-    let message = if kind >= message::OPTIONAL_FROM {
+    let message = if kind >= message::OPTIONAL_FROM && !message::is_known(kind) {
         Message::Unknown { kind }
     } else if flags & FLAG_COMPRESSED == 0 {
         Message::read(kind, &frame.slice(HEADER_BYTES..))?

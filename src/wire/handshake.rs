@@ -18,12 +18,21 @@ pub const VERSION_MAX: u16 = 1;
 /// Optional abilities of a side. The lower half may be ignored by who does not know them; with a
 /// bit of the upper half set a side insists that the other has that feature.
 ///
-/// Version 1 of the protocol defines none.
+/// Version 1 of the protocol defines [`Features::BLOBS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features(pub u64);
 
 impl Features {
+    /// Attachments: the messages of types 0x90 to 0x93 are understood.
+    pub const BLOBS: Self = Self(1 << 1);
+
     const REQUIRED: u64 = 0xffff_ffff_0000_0000;
+
+    /// Whether all of `other` are among these.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 
     /// Features that both sides have.
     #[must_use]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::blob::{BlobChunk, BlobManifest, BlobState, BlobWant};
 use super::code::{ByeReason, ErrorCode, RefusedCode};
 use super::error::WireError;
 use super::handshake::Hello;
@@ -30,6 +31,10 @@ const PING: u8 = 0x0b;
 const PONG: u8 = 0x0c;
 const BYE: u8 = 0x0d;
 const ERROR: u8 = 0x0e;
+const BLOB_WANT: u8 = 0x90;
+const BLOB_MANIFEST: u8 = 0x91;
+const BLOB_CHUNK: u8 = 0x92;
+const BLOB_STATE: u8 = 0x93;
 
 /// What one frame says. `docs/protocol.md` tells who sends what when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +108,14 @@ pub enum Message {
         /// The same for people. Cut to [`limits::REASON_BYTES_MAX`] bytes.
         text: String,
     },
+    /// Asks for a part of an attachment.
+    BlobWant(BlobWant),
+    /// What an attachment is made of.
+    BlobManifest(BlobManifest),
+    /// A part of an attachment.
+    BlobChunk(BlobChunk),
+    /// How the sender stands with an attachment.
+    BlobState(BlobState),
     /// A message that this version does not know and may skip. Only decoding makes it.
     Unknown {
         /// Its type, 0x80 or above.
@@ -128,6 +141,10 @@ impl Message {
             Self::Pong { .. } => PONG,
             Self::Bye { .. } => BYE,
             Self::Error { .. } => ERROR,
+            Self::BlobWant(_) => BLOB_WANT,
+            Self::BlobManifest(_) => BLOB_MANIFEST,
+            Self::BlobChunk(_) => BLOB_CHUNK,
+            Self::BlobState(_) => BLOB_STATE,
             // An unknown message can't be taken for one that must be understood.
             Self::Unknown { kind } => *kind | OPTIONAL_FROM,
         }
@@ -145,8 +162,12 @@ impl Message {
                 let per_change: usize = changes.groups.iter().map(|it| it.changes.len() * 5).sum();
                 changes.change_bytes() + per_change + changes.groups.len() * 64 + 64
             }
+            Self::BlobManifest(it) => it.manifest.chunks().len() * 32 + 64,
+            Self::BlobChunk(it) => it.bytes.len() + 64,
             Self::Hello(_)
             | Self::Auth { .. }
+            | Self::BlobWant(_)
+            | Self::BlobState(_)
             | Self::Open(_)
             | Self::Refused { .. }
             | Self::Walk(_)
@@ -191,13 +212,17 @@ impl Message {
             }
             Self::Bye { reason, text } => write_end(writer, reason.code(), text),
             Self::Error { code, text } => write_end(writer, code.code(), text),
+            Self::BlobWant(it) => it.write(writer),
+            Self::BlobManifest(it) => it.write(writer),
+            Self::BlobChunk(it) => it.write(writer),
+            Self::BlobState(it) => it.write(writer),
             Self::Unknown { .. } => {}
         }
     }
 
     /// Reads the body of a message of type `kind`. Payloads share the memory of `body`.
     pub(super) fn read(kind: u8, body: &Bytes) -> Result<Self, WireError> {
-        if kind >= OPTIONAL_FROM {
+        if kind >= OPTIONAL_FROM && !is_known(kind) {
             return Ok(Self::Unknown { kind });
         }
         let mut reader = Reader::new(body);
@@ -224,6 +249,10 @@ impl Message {
                 code: ErrorCode::from_code(code),
                 text,
             }),
+            BLOB_WANT => BlobWant::read(&mut reader).map(Self::BlobWant),
+            BLOB_MANIFEST => BlobManifest::read(&mut reader).map(Self::BlobManifest),
+            BLOB_CHUNK => BlobChunk::read(&mut reader, body).map(Self::BlobChunk),
+            BLOB_STATE => BlobState::read(&mut reader).map(Self::BlobState),
             kind => return Err(WireError::UnknownMessage { kind }),
         };
         message
@@ -252,8 +281,17 @@ pub(super) const fn kind_name(kind: u8) -> &'static str {
         PONG => "pong",
         BYE => "bye",
         ERROR => "error",
+        BLOB_WANT => "blob_want",
+        BLOB_MANIFEST => "blob_manifest",
+        BLOB_CHUNK => "blob_chunk",
+        BLOB_STATE => "blob_state",
         _ => "unknown",
     }
+}
+
+/// Whether this version knows a type of message that others may skip.
+pub(super) const fn is_known(kind: u8) -> bool {
+    matches!(kind, BLOB_WANT | BLOB_MANIFEST | BLOB_CHUNK | BLOB_STATE)
 }
 
 /// Whether frames of this type may be compressed. What comes from peers that have proved nothing

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod blob;
 mod code;
 mod error;
 mod frame;
@@ -28,6 +29,7 @@ mod part;
 mod sync;
 mod walk;
 
+pub use blob::{BlobChunk, BlobManifest, BlobState, BlobWant, Standing};
 pub use code::{ByeReason, ErrorCode, RefusedCode};
 pub use error::WireError;
 pub use frame::{Frame, HEADER_BYTES, declared_bytes, decode, encode, seal};
@@ -38,6 +40,8 @@ pub use walk::Walk;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod blob_tests;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

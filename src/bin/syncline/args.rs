@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use syncline::{Records, ReplicaId};
 
+use crate::blob::BlobCommand;
 use crate::contract::ContractCommand;
 use crate::failure::EXIT_CODES;
 
@@ -91,6 +92,9 @@ pub(crate) enum Command {
     /// Declare what the records of a collection hold; compare versions of that, check records by it.
     #[command(subcommand)]
     Contract(ContractCommand),
+    /// Attachments: put files into the store, get and fetch them, list and remove them.
+    #[command(subcommand)]
+    Blob(BlobCommand),
     /// Read records from JSON lines, or one record from an Automerge file. One that was cut off is run
     /// again: what is equal already is passed over.
     Import(ImportArgs),

@@ -11,7 +11,7 @@ Exit codes:
   0  done
   1  failed for another reason
   2  wrong usage: a flag, a name, JSON, a file, or a record that breaks its contract
-  3  no such record, or version of it
+  3  no such record, version or attachment here
   4  the store cannot be used: missing, locked, damaged, foreign, read-only, full
   5  the other side was not reached, or not in step in time
   6  the other side refused, or does not speak the protocol
@@ -149,7 +149,7 @@ impl From<Error> for Failure {
 fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::InvalidInput | ErrorKind::TooLarge | ErrorKind::Breach => 2,
-        ErrorKind::NotFound => 3,
+        ErrorKind::NotFound | ErrorKind::NotHere => 3,
         ErrorKind::StoreLocked
         | ErrorKind::StoreForeign
         | ErrorKind::StoreTooNew
