@@ -13,6 +13,8 @@ pub enum ErrorKind {
     TooLarge,
     /// There is no record, collection, space or peer of that name.
     NotFound,
+    /// The attachment is not here, or not as a whole. Fetch it.
+    NotHere,
     /// A record with this id exists already.
     AlreadyExists,
     /// The record does not have the shape of the struct it is read as.
@@ -64,6 +66,7 @@ impl ErrorKind {
             Self::InvalidInput => "invalid_input",
             Self::TooLarge => "too_large",
             Self::NotFound => "not_found",
+            Self::NotHere => "not_here",
             Self::AlreadyExists => "already_exists",
             Self::WrongType => "wrong_type",
             Self::Breach => "breach",

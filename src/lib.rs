@@ -3,6 +3,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod access;
+pub mod blob;
 pub mod codec;
 pub mod conflict;
 pub mod contract;

@@ -1,13 +1,17 @@
 //! What sessions may do to the replica, on behalf of their peer.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
+
+use crate::blob::{Chunk, Manifest, Missing};
 use crate::error::Result;
-use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId, StoreId};
+use crate::id::{BlobId, ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId, StoreId};
 use crate::ledger::Cursor;
 use crate::reconcile::{Inventory, LogEntry, Piece, Snapshot, Span, Total, Upper, WalkItem};
-use crate::replica::{Admission, Intake, Reason, Replica};
-use crate::session::{Delivery, Gate, Taken};
+use crate::replica::{Admission, ChunkFate, Intake, ManifestFate, Reason, Replica};
+use crate::session::{BlobName, Delivery, Gate, Taken};
 use crate::telemetry::names;
 use crate::time::WallTime;
 
@@ -54,6 +58,17 @@ impl Gate for PeerGate<'_> {
         metrics::counter!(names::DUPLICATE_CHANGES).increment(duplicates);
         let all_here = duplicates > 0 && duplicates == total;
         Ok(Taken { waits, all_here })
+    }
+
+    fn take_manifest(&mut self, name: BlobName, manifest: &Manifest) -> Result<bool> {
+        let fate = self.replica.take_manifest(name, manifest, self.wall)?;
+        Ok(fate == ManifestFate::Fine)
+    }
+
+    fn take_chunk(&mut self, name: BlobName, index: u32, chunk: &Chunk) -> Result<bool> {
+        metrics::counter!(names::BLOB_CHUNKS).increment(1);
+        let fate = self.replica.take_chunk(name, index, chunk)?;
+        Ok(fate == ChunkFate::Fine)
     }
 
     fn cursor(&self, store: StoreId, space: SpaceId) -> Result<Option<Cursor>> {
@@ -127,6 +142,23 @@ impl Inventory for PeerGate<'_> {
 
     fn horizon(&self, space: SpaceId) -> Result<Lsn> {
         self.replica.horizon(space)
+    }
+
+    fn blob_manifest(&self, space: SpaceId, blob: BlobId) -> Result<Option<Manifest>> {
+        self.replica.blob_manifest(space, blob)
+    }
+
+    fn blob_chunk(&self, space: SpaceId, blob: BlobId, index: u32) -> Result<Option<Bytes>> {
+        self.replica.blob_chunk(space, blob, index)
+    }
+
+    fn blob_missing(
+        &self,
+        space: SpaceId,
+        blob: BlobId,
+        asked: (&BTreeSet<u32>, usize),
+    ) -> Result<Missing> {
+        self.replica.blob_missing(space, blob, asked)
     }
 
     fn weight(&self, key: &RecordKey) -> Result<u64> {

@@ -29,6 +29,10 @@ pub(super) struct Link {
     pub peer: Option<(ReplicaId, StoreId)>,
     /// Frames that wait for a worker.
     pub parked: Option<Parked>,
+    /// Attachments that were looked at for it, in the order of wanting them.
+    pub blobs_seen: u64,
+    /// How many spaces were open then.
+    pub blob_spaces: usize,
 }
 
 impl Link {
@@ -88,6 +92,8 @@ impl Engine {
             outbox_bytes: 0,
             peer: None,
             parked: None,
+            blobs_seen: 0,
+            blob_spaces: 0,
         };
         self.links.insert(id, link);
         self.runnable.insert(id);
@@ -256,6 +262,7 @@ impl Engine {
     pub(super) fn let_go(&mut self, now: Now, id: LinkId, reason: &str) -> Option<Link> {
         let mut link = self.links.remove(&id)?;
         self.runnable.remove(&id);
+        self.release_blobs(id);
         metrics::gauge!(names::LINKS_OPEN).decrement(1);
         tracing::info!(address = link.address, reason, "a link ends");
         self.presence_lost(id);

@@ -5,6 +5,7 @@
 //! transaction; whatever leaves afterwards is durable. Writers that come while a commit runs share
 //! the next one: group commit without a timer.
 
+mod blobs;
 mod compact;
 mod delivery;
 mod gate;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use blobs::{BlobReport, BlobRequest, BlobSettings};
 pub use compact::Compacted;
 pub use delivery::Target;
 pub use presence::Shown;
@@ -43,6 +45,7 @@ use crate::session::Inbound;
 use crate::store::{Durability, Store};
 use crate::time::{Instant, Now};
 use crate::wire::{ErrorCode, Slot, Wanted};
+use blobs::Transfers;
 use compact::Compaction;
 use delivery::Waiter;
 use link::Link;
@@ -73,6 +76,8 @@ pub struct Config {
     pub dialling: DialSettings,
     /// How long the log is kept for a peer that does not come back.
     pub horizon: Duration,
+    /// How attachments are treated.
+    pub blobs: BlobSettings,
 }
 
 /// What happens to an engine.
@@ -118,6 +123,8 @@ pub enum Event {
         /// Which peers.
         target: Target,
     },
+    /// The application wants something done with attachments.
+    Blob(Ticket, BlobRequest),
     /// A caller waits no longer.
     Forget(Ticket),
     /// The application shows something for so long, or with `None` nothing any more.
@@ -191,6 +198,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// What can be folded is.
     Compacted(Result<Compacted>),
+    /// What was asked for is done; a number says what [`BlobRequest`] says that it does.
+    Blob(Result<u64>),
     /// Entries of the quarantine.
     Quarantined(Result<Vec<Quarantined>>),
 }
@@ -268,6 +277,7 @@ pub struct Engine {
     own_presences: Own,
     board: Board,
     compaction: Compaction,
+    transfers: Transfers,
     /// Times that something was committed.
     commits: u64,
     /// Records whose whole graph is being made.
@@ -320,6 +330,7 @@ impl Engine {
             own_presences,
             board: Board::default(),
             compaction: Compaction::open(),
+            transfers: Transfers::default(),
             commits: 0,
             unfolding: BTreeSet::new(),
             imports: Vec::new(),
@@ -333,6 +344,7 @@ impl Engine {
             stopping: None,
             stopped: false,
         };
+        engine.open_blobs()?;
         let stale = engine.replica.stale()?;
         engine.project(stale);
         Ok(engine)
@@ -408,7 +420,8 @@ impl Engine {
                 key,
                 target,
             } => self.wait(ticket, &key, target),
-            Event::Forget(ticket) => self.waiters.retain(|it| it.ticket != ticket),
+            Event::Blob(ticket, request) => self.blob(now, ticket, request),
+            Event::Forget(ticket) => self.forget_waiter(ticket),
             Event::Show(slot, shown) => self.show(now, slot, shown),
             Event::Status(ticket) => {
                 let status = Box::new(self.status(now));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::blobs::BlobReport;
 use super::{Engine, LinkId};
 use crate::access::Role;
 use crate::error::ErrorKind;
@@ -32,6 +33,8 @@ pub struct Status {
     pub store_bytes: Option<u64>,
     /// Views that are being brought up to date.
     pub views_behind: usize,
+    /// Transfers of attachments.
+    pub attachments: BlobReport,
     /// An earlier write failed; only reads go on.
     pub read_only: bool,
     /// Why it failed.
@@ -40,7 +43,8 @@ pub struct Status {
 
 impl Status {
     /// Whether there is a link, every linked peer has acknowledged all that is here, all that each
-    /// of them had when it was linked is here, and all views are up to date.
+    /// of them had when it was linked is here, all views are up to date, and no attachment is on its
+    /// way.
     pub fn is_synced(&self) -> bool {
         let is_done = |(space, backlog): &(SpaceStatus, u64)| {
             let is_quiet = !space.walking && space.pending_records == 0 && *backlog == 0;
@@ -49,6 +53,8 @@ impl Status {
         let mut links = self.links.iter();
         !self.links.is_empty()
             && self.views_behind == 0
+            && self.attachments.coming == 0
+            && self.attachments.leaving == 0
             && links.all(|it| it.peer.is_some() && it.spaces.iter().all(is_done))
     }
 }
@@ -138,6 +144,7 @@ impl Engine {
             quarantine: self.replica.quarantine_size(),
             store_bytes: self.replica.store().size_bytes(),
             views_behind: self.views_behind(),
+            attachments: self.blob_report(),
             read_only: self.replica.has_failed(),
             failure: self.failure.clone(),
         }

@@ -35,6 +35,8 @@ impl Engine {
         self.report(now);
         self.compact(now);
         self.tend_presences(now);
+        self.tend_blobs(now);
+        self.assign_blobs(now);
         while self.ready.is_empty() && self.speak(now) {}
         self.dial(now);
         if self.ready.is_empty() {
@@ -61,6 +63,7 @@ impl Engine {
             self.dialer.poll_timeout(),
             self.presence_timeout(),
             self.compaction.poll_timeout(),
+            self.transfers.poll_timeout(),
         ];
         links.chain(own.into_iter().flatten()).min()
     }
@@ -102,7 +105,7 @@ impl Engine {
         }
     }
 
-    fn committed(&mut self, now: Now, commit: Commit) {
+    fn committed(&mut self, now: Now, mut commit: Commit) {
         metrics::counter!(names::COMMITS).increment(1);
         self.commits += 1;
         self.unsettled = Some(now.instant + limits::SETTLE_AFTER);
@@ -127,6 +130,7 @@ impl Engine {
         if !commit.committed.is_empty() {
             self.runnable.extend(self.links.keys().copied());
         }
+        self.blobs_committed(&mut commit);
         self.answer_captured();
         metrics::counter!(names::VIEWS_PROJECTED)
             .increment(u64::try_from(commit.shown.len()).unwrap_or(0));
@@ -156,6 +160,7 @@ impl Engine {
             let error = Error::new(kind, format!("{error:#}"));
             let reply = match reply {
                 Reply::Imported(_) => Reply::Imported(Err(error)),
+                Reply::Blob(_) => Reply::Blob(Err(error)),
                 Reply::Captured(_)
                 | Reply::Compacted(_)
                 | Reply::Delivered(_)
@@ -164,6 +169,7 @@ impl Engine {
             };
             self.reply(ticket, reply);
         }
+        self.fail_blobs();
         self.unsaved = None;
         self.unsynced = None;
         self.unsettled = None;
@@ -262,6 +268,7 @@ impl Engine {
                 self.established(now, link, (replica, store));
             }
             Output::Acked { space, lsn } => self.acked(now, link, (space, lsn)),
+            Output::Blob(name, news) => self.blob_news(now, link, name, news),
             Output::Close(why) => {
                 self.ready.push_back(Effect::Close(link));
                 self.closed(now, link, &why);
@@ -273,6 +280,7 @@ impl Engine {
         let Some(link) = self.links.get(&link) else {
             return;
         };
+        self.transfers.look |= link.blob_spaces != link.session.blob_spaces();
         if link.session.has_unsaved() && self.unsaved.is_none() {
             self.unsaved = Some(now.instant + limits::FLUSH_AFTER);
         }

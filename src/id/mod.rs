@@ -105,6 +105,11 @@ hex_id!(
     ChangeHash, 32, "change hash", "64 hex digits"
 );
 
+hex_id!(
+    /// A blob: the content of an attachment, named by what is in it.
+    BlobId, 32, "blob id", "64 hex digits"
+);
+
 impl StoreId {
     /// A new random store id.
     pub fn random(entropy: &mut Entropy) -> Self {

@@ -20,12 +20,13 @@ use super::{Handle, Node, driver, link};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::conflict::{CustomPolicy, Policy as ConflictPolicy};
 use crate::contract::{CustomMigration, CustomRule};
-use crate::engine::{Config, Engine};
+use crate::engine::{BlobSettings, Config, Engine};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ReplicaId, SpaceId};
 use crate::limits;
 use crate::peer::DialSettings;
+use crate::replica::FetchRule;
 use crate::store::{Durability, MemoryStore, Store};
 use crate::time::SystemClock;
 use crate::transport::Connector;
@@ -49,6 +50,9 @@ pub struct Builder {
     durability: Durability,
     dialling: DialSettings,
     horizon: Duration,
+    blobs: BlobSettings,
+    /// Which attachments are fetched, if that was said.
+    fetches: Option<FetchRule>,
     connectors: Vec<Arc<dyn Connector>>,
     rulings: Rulings,
 }
@@ -85,6 +89,8 @@ impl Builder {
             durability: Durability::default(),
             dialling: DialSettings::default(),
             horizon: limits::HORIZON,
+            blobs: BlobSettings::default(),
+            fetches: None,
             connectors: Vec::new(),
             rulings: Rulings::default(),
         }
@@ -170,6 +176,30 @@ impl Builder {
         self
     }
 
+    /// Which attachments are fetched without being asked for: by default none, by a hub
+    /// ([`Builder::relay`]) all.
+    #[must_use]
+    pub fn fetches(mut self, rule: FetchRule) -> Self {
+        self.fetches = Some(rule);
+        self
+    }
+
+    /// Largest attachment that may be put, or fetched where it is asked for, in bytes;
+    /// [`limits::BLOB_BYTES_DEFAULT`] without it, [`limits::BLOB_BYTES_MAX`] at the most.
+    #[must_use]
+    pub const fn attachment_bytes_max(mut self, bytes: u64) -> Self {
+        self.blobs.bytes_max = bytes;
+        self
+    }
+
+    /// How long an attachment is kept to which no record has ever referred; a day by default. It is
+    /// put before the record that names it is written.
+    #[must_use]
+    pub const fn attachment_grace(mut self, grace: Duration) -> Self {
+        self.blobs.grace = grace;
+        self
+    }
+
     /// Another way to dial. Those added here are asked before WebSocket.
     #[must_use]
     pub fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
@@ -246,28 +276,37 @@ impl Builder {
         home.chain(self.further.iter().copied()).collect()
     }
 
-    fn start(self, runtime: Runtime) -> Result<Node> {
+    /// Which attachments are fetched, if nothing was said: a hub serves those who are never there at
+    /// the same time.
+    fn fetch_rule(&self) -> FetchRule {
+        let by_default = || {
+            if self.relays {
+                FetchRule::all().up_to(self.blobs.bytes_max)
+            } else {
+                FetchRule::none()
+            }
+        };
+        self.fetches.clone().unwrap_or_else(by_default)
+    }
+
+    fn start(mut self, runtime: Runtime) -> Result<Node> {
         let mut entropy = Entropy::from_os().map_err(|error| {
             let message = "the system gives no randomness";
             Error::new(ErrorKind::Io, message).with_source(error)
         })?;
+        let blob_bytes_max = self.blobs.bytes_max;
+        self.blobs.rule = self.fetch_rule();
         let home = self.home.unwrap_or_else(|| SpaceId::named("default"));
         let spaces = self.spaces(home);
         let config = Config {
             identity: self.identity.map(Arc::new),
-            policy: Arc::new(Policy {
-                replicas: self.admission,
-                spaces: if self.relays {
-                    Spaces::Any
-                } else {
-                    Spaces::Listed(spaces.iter().copied().collect())
-                },
-            }),
+            policy: Arc::new(policy(self.admission, self.relays, &spaces)),
             spaces: spaces.iter().map(|it| (*it, Wanted::All)).collect(),
             durability: self.durability,
             projects: !self.relays,
             dialling: self.dialling,
             horizon: self.horizon,
+            blobs: self.blobs,
         };
         #[cfg_attr(
             not(feature = "websocket"),
@@ -290,6 +329,7 @@ impl Builder {
             store_id: engine.store_id(),
             space: home,
             tasks: Tasks::new(runtime),
+            blob_bytes_max,
             connectors,
             clock: SystemClock::new(),
             inbox,
@@ -316,6 +356,15 @@ impl Builder {
             thread: Mutex::new(Some(thread)),
         })))
     }
+}
+
+fn policy(replicas: Admission, relays: bool, spaces: &[SpaceId]) -> Policy {
+    let spaces = if relays {
+        Spaces::Any
+    } else {
+        Spaces::Listed(spaces.iter().copied().collect())
+    };
+    Policy { replicas, spaces }
 }
 
 /// Whether the runtime around us has timers. Tokio tells by a panic only, which must not wait for

@@ -20,7 +20,7 @@ pub struct Delivery {
 }
 
 /// A wait that is forgotten by the engine when its caller gives up.
-struct Asked<'a>(&'a Arc<Shared>, Option<Ticket>);
+pub(super) struct Asked<'a>(pub &'a Arc<Shared>, pub Option<Ticket>);
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
@@ -76,6 +76,7 @@ impl Delivery {
             | Reply::Imported(_)
             | Reply::Status(_)
             | Reply::Compacted(_)
+            | Reply::Blob(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::link::Outlet;
 use super::shared::Shared;
 use super::{dial, folder, projector, unfolder};
-use crate::engine::{Effect, Engine, Event, LinkId, Reply, Ticket};
+use crate::engine::{BlobRequest, Effect, Engine, Event, LinkId, Reply, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordKey;
 use crate::limits;
@@ -177,8 +177,9 @@ impl Driver {
             }
             Message::Ask(event, ticket, answer) => {
                 self.asked.insert(ticket, answer);
+                let bytes = chunk_bytes(&event);
                 self.handle(event);
-                0
+                bytes
             }
             Message::Link(link, outlet, event) => {
                 self.begin(link, outlet, event);
@@ -290,6 +291,14 @@ impl Driver {
         self.renew_snapshots();
         false
     }
+}
+
+/// Bytes of attachments that the application hands in.
+fn chunk_bytes(event: &Event) -> usize {
+    let Event::Blob(_, BlobRequest::Chunks { chunks, .. }) = event else {
+        return 0;
+    };
+    chunks.iter().map(|it| it.bytes().len()).sum()
 }
 
 impl Drop for Driver {

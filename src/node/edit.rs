@@ -144,6 +144,7 @@ impl Shared {
             | Reply::Delivered(_)
             | Reply::Status(_)
             | Reply::Compacted(_)
+            | Reply::Blob(_)
             | Reply::Quarantined(_) => {
                 return Err(mismatched());
             }

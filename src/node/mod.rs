@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod blobs;
 mod builder;
 mod collection;
 mod contracts;
@@ -61,6 +62,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+pub use blobs::{BlobReader, BlobWriter, Blobs, Fetch};
 pub use builder::Builder;
 pub use collection::{Collection, Listing};
 pub use contracts::FieldConflict;
@@ -191,6 +193,16 @@ impl Node {
         .await
     }
 
+    /// The attachments of the home space.
+    pub fn blobs(&self) -> Blobs {
+        self.blobs_in(self.space())
+    }
+
+    /// The attachments of any space of the node.
+    pub fn blobs_in(&self, space: SpaceId) -> Blobs {
+        Blobs::new(Arc::clone(&self.0), space)
+    }
+
     /// Changes several records at once: all of it becomes durable, or nothing. `work` may run more
     /// than once. While it runs no other local edit does, so it should be short.
     ///
@@ -293,6 +305,7 @@ impl Node {
             | Reply::Imported(_)
             | Reply::Delivered(_)
             | Reply::Compacted(_)
+            | Reply::Blob(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -313,6 +326,7 @@ impl Node {
             | Reply::Imported(_)
             | Reply::Delivered(_)
             | Reply::Status(_)
+            | Reply::Blob(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -329,6 +343,7 @@ impl Node {
             | Reply::Imported(_)
             | Reply::Compacted(_)
             | Reply::Delivered(_)
+            | Reply::Blob(_)
             | Reply::Status(_) => Err(mismatched()),
         }
     }
@@ -366,8 +381,9 @@ impl Node {
     }
 
     /// Until there is a link, every linked peer has acknowledged all that is here, all that each
-    /// of them had when it was linked is here, and all views are up to date. Spaces that a peer does
-    /// not share with us do not count; [`Node::status`] shows them as refused.
+    /// of them had when it was linked is here, all views are up to date, and no attachment is on its
+    /// way. Spaces that a peer does not share with us do not count; [`Node::status`] shows them as
+    /// refused.
     ///
     /// It has no end of its own while that does not come about; put `tokio::time::timeout` around
     /// it.

@@ -265,6 +265,7 @@ impl Records {
             | Reply::Delivered(_)
             | Reply::Status(_)
             | Reply::Compacted(_)
+            | Reply::Blob(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }

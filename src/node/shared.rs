@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) store_id: StoreId,
     pub(super) space: SpaceId,
     pub(super) tasks: Tasks,
+    /// Largest attachment that may be put, in bytes.
+    pub(super) blob_bytes_max: u64,
     pub(super) connectors: Vec<Arc<dyn Connector>>,
     pub(super) clock: SystemClock,
     pub(super) inbox: mpsc::Sender<Message>,

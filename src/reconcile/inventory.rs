@@ -1,13 +1,16 @@
 //! What reconciliation and sessions read of a replica, and nothing more.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
 use super::{Span, Total, Upper, WalkItem};
+use crate::blob::{Manifest, Missing};
 use crate::error::Result;
 use crate::id::{
-    ActorId, ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId, StoreId,
+    ActorId, BlobId, ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId,
+    StoreId,
 };
 
 /// A change's place in its record: the order in which this replica applied them.
@@ -137,6 +140,30 @@ pub trait Inventory {
     /// # Errors
     /// When the store can't be read.
     fn horizon(&self, space: SpaceId) -> Result<Lsn>;
+
+    /// The manifest of an attachment that is here as a whole.
+    ///
+    /// # Errors
+    /// `StoreCorrupt` if it is damaged, and when the store can't be read.
+    fn blob_manifest(&self, space: SpaceId, blob: BlobId) -> Result<Option<Manifest>>;
+
+    /// A chunk of an attachment, if it is here.
+    ///
+    /// # Errors
+    /// `StoreCorrupt` if it is damaged, and when the store can't be read.
+    fn blob_chunk(&self, space: SpaceId, blob: BlobId, index: u32) -> Result<Option<Bytes>>;
+
+    /// What of an attachment is neither here nor among the chunks that are asked for already: so many
+    /// at the most.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn blob_missing(
+        &self,
+        space: SpaceId,
+        blob: BlobId,
+        asked: (&BTreeSet<u32>, usize),
+    ) -> Result<Missing>;
 
     /// Bytes that the record's history takes.
     ///

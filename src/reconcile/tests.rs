@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::blob::{Manifest, Missing};
 use crate::error::Result;
-use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordId, RecordKey, SpaceId};
+use crate::id::{BlobId, ChangeHash, CollectionId, Heads, Lsn, RecordId, RecordKey, SpaceId};
 
 const SPACE: SpaceId = SpaceId::from_bytes([1; 16]);
 
@@ -160,6 +162,18 @@ impl Inventory for Records {
 
     fn horizon(&self, _: SpaceId) -> Result<Lsn> {
         Ok(Lsn(0))
+    }
+
+    fn blob_manifest(&self, _: SpaceId, _: BlobId) -> Result<Option<Manifest>> {
+        Ok(None)
+    }
+
+    fn blob_chunk(&self, _: SpaceId, _: BlobId, _: u32) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    fn blob_missing(&self, _: SpaceId, _: BlobId, _: (&BTreeSet<u32>, usize)) -> Result<Missing> {
+        Ok(Missing::Manifest)
     }
 
     fn weight(&self, _: &RecordKey) -> Result<u64> {

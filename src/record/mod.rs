@@ -40,6 +40,7 @@
 //! `HashMap` is written in its random order, so that the same edit makes another change each time;
 //! a `BTreeMap` is not. There is no `char`: use a `String`.
 
+mod attachment;
 pub mod fields;
 pub mod set;
 pub mod typed;
@@ -49,6 +50,7 @@ use autosurgeon::Reconcile;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use crate::blob::Attachment;
 pub use fields::{Bytes, Counter, Text, Timestamp};
 pub use set::{Set, SetItem};
 pub use typed::{

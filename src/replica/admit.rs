@@ -229,6 +229,7 @@ impl Replica {
         };
         self.batch
             .put(Table::Log, keys::log(space, lsn), row.encode());
+        self.note_named(record, change)?;
         let position = record.header.changes;
         self.append_node(record, &node)?;
         self.operations

@@ -93,6 +93,7 @@ impl Replica {
             self.pending.stale.len(),
         );
         let (numbered, quarantine) = (self.catalog.count(), self.quarantine);
+        let fetches = (self.blobs.fetches, self.pending.wanted.len());
         self.batch.savepoint();
         let numbers: Result<Vec<_>> = writes
             .iter()
@@ -105,6 +106,8 @@ impl Replica {
             // Memory may be ahead of the batch now; what was pending before stays pending.
             self.catalog.truncate(numbered);
             self.quarantine = quarantine;
+            self.blobs.fetches = fetches.0;
+            self.pending.wanted.truncate(fetches.1);
             self.graphs.clear();
             self.operations.clear();
             self.lsns.borrow_mut().clear();

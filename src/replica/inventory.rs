@@ -1,16 +1,20 @@
 //! The replica as reconciliation and sessions read it.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::graph::Graph;
 use super::keys::{self, Number, Slot};
 use super::read::{Rows, damaged};
 use super::rows::{Header, LogRow};
 use super::{Replica, rows};
+use crate::blob::{Manifest, Missing};
 use crate::codec::{Malformed, Reader};
 use crate::error::Result;
-use crate::id::{ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId};
+use crate::id::{BlobId, ChangeHash, CollectionId, Heads, Lsn, RecordKey, SpaceId};
 use crate::reconcile::{
     Inventory, LogEntry, Piece, RangeKey, Snapshot, Span, Total, Upper, WalkItem,
 };
@@ -218,6 +222,23 @@ impl Inventory for Replica {
             }]);
         }
         Ok(self.graph(slot, &header)?.lacking(known))
+    }
+
+    fn blob_manifest(&self, space: SpaceId, blob: BlobId) -> Result<Option<Manifest>> {
+        self.rows().blob_manifest(space, blob)
+    }
+
+    fn blob_chunk(&self, space: SpaceId, blob: BlobId, index: u32) -> Result<Option<Bytes>> {
+        self.rows().blob_chunk(space, blob, index)
+    }
+
+    fn blob_missing(
+        &self,
+        space: SpaceId,
+        blob: BlobId,
+        asked: (&BTreeSet<u32>, usize),
+    ) -> Result<Missing> {
+        self.rows().blob_missing(space, blob, asked)
     }
 
     fn weight(&self, key: &RecordKey) -> Result<u64> {

@@ -7,6 +7,7 @@
 mod admit;
 mod ancestry;
 mod apply;
+mod blobs;
 mod capture;
 mod catalog;
 pub mod documents;
@@ -34,6 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Admission, Intake};
+pub use blobs::{ChunkFate, FetchRule, KnownBlob, ManifestFate};
 pub use capture::{Projection, ShownView, View, Write};
 pub use fold::{Folded, Folding, Freed, Which};
 pub use graph::{Graph, Node};
@@ -50,7 +52,7 @@ use crate::access::Identity;
 use crate::codec::Reader;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::id::{BlobId, CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::ledger::{self, Cursor, Peer};
 use crate::limits;
 use crate::store::{self, Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
@@ -91,6 +93,10 @@ pub struct Commit {
     pub stale: Vec<RecordKey>,
     /// A record has so many loose changes now that it is to be folded.
     pub due: bool,
+    /// Blobs that are here now as a whole.
+    pub blobs: Vec<(SpaceId, BlobId)>,
+    /// Blobs that are wanted now.
+    pub wanted: Vec<(SpaceId, BlobId)>,
     /// There was nothing in it but what can be made again from the rest: views, and what is known
     /// of peers. It did not wait for the disk, as long as there is not too much of that.
     pub derived: bool,
@@ -119,6 +125,7 @@ pub struct Replica {
     operations: OperationsCache,
     packed: PackedCache,
     quarantine: QuarantineSize,
+    blobs: blobs::Blobs,
     pending: Commit,
     /// Bytes of commits since the last one that waited for the disk.
     derived_bytes: usize,
@@ -143,6 +150,7 @@ impl Replica {
             None => QuarantineSize::default(),
         };
         let catalog = Catalog::load(snapshot.as_ref())?;
+        let blobs = blobs::Blobs::load(snapshot.as_ref())?;
         let mut replica = Self {
             store,
             snapshot,
@@ -154,6 +162,7 @@ impl Replica {
             operations: OperationsCache::default(),
             packed: PackedCache::default(),
             quarantine,
+            blobs,
             pending: Commit::default(),
             derived_bytes: 0,
             failed: false,
@@ -460,7 +469,12 @@ const fn is_derived(table: Table) -> bool {
         | Table::Quarantine
         | Table::Waiting
         | Table::Snapshots
-        | Table::Due => false,
+        | Table::Due
+        | Table::Blobs
+        | Table::Chunks
+        | Table::Fetches
+        | Table::Named
+        | Table::Loose => false,
     }
 }
 

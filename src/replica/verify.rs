@@ -80,6 +80,7 @@ impl Rows<'_> {
             }
         }
         self.verify_log(space, &lsns, &mut complaints)?;
+        self.verify_blobs(space, &mut complaints)?;
         Ok(complaints)
     }
 

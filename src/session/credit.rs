@@ -53,6 +53,11 @@ impl Credit {
         bytes.saturating_add(groups.saturating_mul(GROUP_COST))
     }
 
+    /// What a frame of so many bytes with a part of an attachment costs.
+    pub(super) fn blob_cost(frame_bytes: usize) -> u64 {
+        u64::try_from(frame_bytes).unwrap_or(u64::MAX)
+    }
+
     /// Whether a frame of this flow may be sent.
     pub(super) fn allows(&mut self, class: Class) -> bool {
         *self.ours.of(class) > 0

@@ -98,9 +98,7 @@ impl Handshake {
         let peer = Peer {
             replica: hello.replica,
             store: hello.store,
-            hears_presence: Features::OURS
-                .shared(hello.features)
-                .has(Features::PRESENCE),
+            features: Self::hello(config).features.shared(hello.features),
         };
         Ok((peer, hello.credit_live, hello.credit_bulk))
     }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::BlobName;
 use crate::access;
+use crate::blob::{Chunk, Manifest};
 use crate::doc::{self, Received};
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, SpaceId};
 use crate::limits;
@@ -37,8 +39,26 @@ pub enum InboundBody {
     },
     /// What somebody shows for a while, and whether its author has signed it.
     Presence(Presence, bool),
+    /// A part of an attachment.
+    Blob {
+        /// The attachment.
+        name: BlobName,
+        /// The part.
+        part: BlobPart,
+        /// What it costs in credit.
+        cost: u64,
+    },
     /// Any other message.
     Other(Message),
+}
+
+/// A part of an attachment.
+#[derive(Debug)]
+pub enum BlobPart {
+    /// Its manifest.
+    Manifest(Manifest),
+    /// A chunk of it, and which.
+    Chunk(u32, Chunk),
 }
 
 /// Checked changes of one record.
@@ -108,12 +128,13 @@ impl Opened {
             correlation,
             message,
         } = self;
-        let body = body(message, frame, correlation);
+        let cost = super::Credit::blob_cost(wire::declared_bytes(&frame));
+        let body = body(message, frame, (correlation, cost));
         Inbound { correlation, body }
     }
 }
 
-fn body(message: Message, frame: Bytes, correlation: CorrelationId) -> InboundBody {
+fn body(message: Message, frame: Bytes, (correlation, cost): (CorrelationId, u64)) -> InboundBody {
     match message {
         Message::Hello(hello) => InboundBody::Hello(hello, frame),
         Message::Changes(changes) => check(changes, correlation),
@@ -121,6 +142,16 @@ fn body(message: Message, frame: Bytes, correlation: CorrelationId) -> InboundBo
             let is_genuine = is_genuine(&presence);
             InboundBody::Presence(presence, is_genuine)
         }
+        Message::BlobManifest(it) => InboundBody::Blob {
+            name: (it.space, it.blob),
+            part: BlobPart::Manifest(it.manifest),
+            cost,
+        },
+        Message::BlobChunk(it) => InboundBody::Blob {
+            name: (it.space, it.blob),
+            part: BlobPart::Chunk(it.index, Chunk::new(it.bytes)),
+            cost,
+        },
         other @ (Message::Auth { .. }
         | Message::Open(_)
         | Message::Refused { .. }
@@ -133,6 +164,8 @@ fn body(message: Message, frame: Bytes, correlation: CorrelationId) -> InboundBo
         | Message::Pong { .. }
         | Message::Bye { .. }
         | Message::Error { .. }
+        | Message::BlobWant(_)
+        | Message::BlobState(_)
         | Message::Unknown { .. }) => InboundBody::Other(other),
     }
 }

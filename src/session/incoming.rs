@@ -41,7 +41,10 @@ impl Session {
                 self.farewell(message);
                 Ok(Ok(()))
             }
-            InboundBody::Changes { .. } | InboundBody::Presence(..) | InboundBody::Other(_)
+            InboundBody::Changes { .. }
+            | InboundBody::Presence(..)
+            | InboundBody::Blob { .. }
+            | InboundBody::Other(_)
                 if in_handshake =>
             {
                 Ok(fault(
@@ -49,6 +52,7 @@ impl Session {
                     "spoke before the handshake ended",
                 ))
             }
+            InboundBody::Blob { name, part, cost } => self.blob_came(now, name, (part, cost), gate),
             InboundBody::Changes {
                 space,
                 class,
@@ -98,11 +102,15 @@ impl Session {
                 let pong = crate::wire::encode(correlation, &Message::Pong { token });
                 self.queue.push_back(Output::Send(pong));
             }
+            Message::BlobWant(want) => return Ok(self.blob_wanted(&want)),
+            Message::BlobState(state) => return Ok(self.blob_state(now, state)),
             Message::Pong { .. } | Message::Unknown { .. } => {}
             Message::Hello(_)
             | Message::Auth { .. }
             | Message::Changes(_)
             | Message::Presence(_)
+            | Message::BlobManifest(_)
+            | Message::BlobChunk(_)
             | Message::Bye { .. }
             | Message::Error { .. } => return Ok(fault(ErrorCode::OutOfOrder, "out of order")),
         }
@@ -221,6 +229,7 @@ impl Session {
         let Phase::Talking(peer) = self.phase else {
             return Ok(Ok(()));
         };
+        self.blobs.hear(now);
         let link = match self.active(space) {
             Ok(link) => link,
             Err(fault) => return Ok(Err(fault)),
@@ -412,6 +421,10 @@ impl Session {
             | Message::Ping { .. }
             | Message::Pong { .. }
             | Message::Presence(_)
+            | Message::BlobWant(_)
+            | Message::BlobManifest(_)
+            | Message::BlobChunk(_)
+            | Message::BlobState(_)
             | Message::Unknown { .. } => return,
         };
         self.end(why);

@@ -5,6 +5,7 @@
 //! What it takes in goes through a [`Gate`] within the same turn; what it sends it reads from
 //! committed state when polled, so that nothing leaves or is acknowledged before it is durable.
 
+mod blobs;
 mod credit;
 mod filling;
 mod handshake;
@@ -22,12 +23,14 @@ mod walking;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+pub use blobs::BlobName;
 pub use credit::Credit;
-pub use inbound::{Group, Inbound, InboundBody, Opened, inspect, open};
+pub use inbound::{BlobPart, Group, Inbound, InboundBody, Opened, inspect, open};
 pub use presence::Telling;
 pub use status::{CatchUp, SpaceStatus};
 
 use crate::access::{Identity, Policy, Role};
+use crate::blob::{Chunk, Manifest};
 use crate::doc::Received;
 use crate::error::Result;
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
@@ -36,7 +39,8 @@ use crate::limits;
 use crate::plant::{self, Plant};
 use crate::reconcile::Inventory;
 use crate::time::{Instant, WallTime};
-use crate::wire::{ByeReason, ErrorCode, Message, Wanted, encode};
+use crate::wire::{ByeReason, ErrorCode, Features, Message, Wanted, encode};
+use blobs::Blobs;
 use handshake::Handshake;
 use presence::Presences;
 use space::SpaceLink;
@@ -96,8 +100,23 @@ pub enum Output {
         /// Where its cursor is now.
         lsn: Lsn,
     },
+    /// Something became known of an attachment.
+    Blob(BlobName, BlobNews),
     /// The link is to be closed; nothing follows.
     Close(Closed),
+}
+
+/// What a session learns of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobNews {
+    /// The peer does not have it.
+    Absent,
+    /// The peer has it now, which it had not before.
+    Offered,
+    /// It is larger than it may be, of so many bytes, and wanted no more.
+    TooLarge(u64),
+    /// The peer has asked for it, and it is not here.
+    Missed,
 }
 
 /// Why a session ended.
@@ -156,6 +175,18 @@ pub trait Gate: Inventory {
     /// When the store can't be read, or the quarantine is full.
     fn deliver(&mut self, delivery: Delivery) -> Result<Taken>;
 
+    /// Takes in the manifest of an attachment; says whether it is as small as it may be.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn take_manifest(&mut self, name: BlobName, manifest: &Manifest) -> Result<bool>;
+
+    /// Takes in a chunk of an attachment; says whether it is what stands there in the manifest.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn take_chunk(&mut self, name: BlobName, index: u32, chunk: &Chunk) -> Result<bool>;
+
     /// How far a peer store has acknowledged a space.
     ///
     /// # Errors
@@ -182,8 +213,7 @@ enum Phase {
 struct Peer {
     replica: ReplicaId,
     store: StoreId,
-    /// It takes and passes on presence.
-    hears_presence: bool,
+    features: Features,
 }
 
 /// One conversation with one peer.
@@ -196,6 +226,7 @@ pub struct Session {
     spaces: BTreeMap<SpaceId, SpaceLink>,
     credit: Credit,
     presences: Presences,
+    blobs: Blobs,
     started: Instant,
     heard: Instant,
     pinged: Option<Instant>,
@@ -215,6 +246,7 @@ impl Session {
             spaces: BTreeMap::new(),
             credit: Credit::default(),
             presences: Presences::new(now),
+            blobs: Blobs::new(now),
             started: now,
             heard: now,
             pinged: None,
@@ -291,6 +323,7 @@ impl Session {
         } else if self.pinged.is_some_and(|at| now >= at + limits::PING_AFTER) {
             self.pinged = None;
         }
+        self.blobs.wake(now)?;
         self.spaces.values_mut().try_for_each(|it| it.wake(now))
     }
 
@@ -309,7 +342,9 @@ impl Session {
                 let ping = self.pinged.unwrap_or(self.heard) + limits::PING_AFTER;
                 let spaces = self.spaces.values().filter_map(SpaceLink::poll_timeout);
                 let presence = self.presences.poll_timeout();
-                spaces.chain([idle, ping]).chain(presence).min()
+                let blobs = self.blobs.poll_timeout();
+                let own = [idle, ping];
+                spaces.chain(own).chain(presence).chain(blobs).min()
             }
             Phase::Ended(_) => None,
         }

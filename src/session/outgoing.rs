@@ -30,6 +30,7 @@ impl Session {
         peer: Peer,
         inventory: &dyn Inventory,
     ) -> Result<()> {
+        self.ask_for_blobs(inventory)?;
         self.acknowledge();
         if let Some((live, bulk)) = self.credit.grant() {
             self.send(&Message::Credit { live, bulk });
@@ -60,6 +61,9 @@ impl Session {
                     return Ok(());
                 }
             }
+        }
+        if self.serve_blob(inventory)? {
+            return Ok(());
         }
         // What was looked through may have left something to offer and nothing to send.
         for space in &spaces {

@@ -8,7 +8,7 @@ use super::{Output, Peer, Session, Verdict, fault};
 use crate::id::SpaceId;
 use crate::limits;
 use crate::time::Instant;
-use crate::wire::{ErrorCode, Message, Note, Place, Presence, Spot, Stamp, Word, encode};
+use crate::wire::{ErrorCode, Features, Message, Note, Place, Presence, Spot, Stamp, Word, encode};
 
 /// What a link is to say of a presence.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ impl Session {
     /// Whether presence goes both ways over this link.
     fn hears_presence(&self) -> Option<Peer> {
         match self.phase {
-            super::Phase::Talking(peer) if peer.hears_presence => Some(peer),
+            super::Phase::Talking(peer) if peer.features.has(Features::PRESENCE) => Some(peer),
             super::Phase::Talking(_) | super::Phase::Handshake(_) | super::Phase::Ended(_) => None,
         }
     }

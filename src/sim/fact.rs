@@ -116,6 +116,7 @@ impl Heard {
                 Self::Other(PARTIAL_WALK)
             }
             InboundBody::Presence(..) => Self::Other("presence"),
+            InboundBody::Blob { .. } => Self::Other("blob"),
             InboundBody::Other(message) => Self::Other(message.kind_name()),
             InboundBody::Changes {
                 space,

@@ -479,6 +479,7 @@ const fn event_link(event: &Event) -> Option<LinkId> {
         | Event::Folded(..)
         | Event::Unfolded(..)
         | Event::Compact(_)
+        | Event::Blob(..)
         | Event::Await { .. }
         | Event::Forget(_)
         | Event::Show(..)

@@ -106,6 +106,7 @@ impl World {
             projects: true,
             dialling: DialSettings::default(),
             horizon: crate::limits::HORIZON,
+            blobs: crate::engine::BlobSettings::default(),
         }
     }
 

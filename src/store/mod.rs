@@ -60,11 +60,21 @@ pub enum Table {
     Snapshots,
     /// Records with so many loose changes that they are to be folded.
     Due,
+    /// Space, blob -> its local number, its size, and what of it is here.
+    Blobs,
+    /// Number of a blob, chunk -> the chunk's hash and bytes; without a chunk, the manifest.
+    Chunks,
+    /// Space, blob -> how large it may be: those that are wanted and not here.
+    Fetches,
+    /// Space, blob, record: which blobs changes have named.
+    Named,
+    /// Numbers whose chunks belong to no blob, or not yet.
+    Loose,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Meta,
         Self::Collections,
         Self::Log,
@@ -80,6 +90,11 @@ impl Table {
         Self::Waiting,
         Self::Snapshots,
         Self::Due,
+        Self::Blobs,
+        Self::Chunks,
+        Self::Fetches,
+        Self::Named,
+        Self::Loose,
     ];
 
     /// The table's name in a store's file.
@@ -100,6 +115,11 @@ impl Table {
             Self::Waiting => "waiting",
             Self::Snapshots => "snapshots",
             Self::Due => "due",
+            Self::Blobs => "blobs",
+            Self::Chunks => "chunks",
+            Self::Fetches => "fetches",
+            Self::Named => "named",
+            Self::Loose => "loose",
         }
     }
 }

@@ -140,6 +140,12 @@ metrics! {
         "Presence messages dropped: they came too fast, or there was no room.";
     PRESENCE_UNREADABLE = "syncline_presence_unreadable_total" Counter Count []
         "Presences passed over because they are not of the type that they were read as.";
+    BLOB_CHUNKS = "syncline_blob_chunks_received_total" Counter Count []
+        "Parts of attachments that came from peers.";
+    BLOBS_COMPLETE = "syncline_blobs_complete_total" Counter Count []
+        "Attachments that were put here, or of which the last part came.";
+    BLOBS_COLLECTED = "syncline_blobs_collected_total" Counter Count []
+        "Attachments that were removed because nothing refers to them.";
     VIEWS_STALE = "syncline_views_stale" Gauge Count []
         "Records whose view is behind their heads.";
 }

@@ -7,11 +7,14 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 use super::{
-    ByeReason, ChangeGroup, Changes, Class, ErrorCode, Features, Hello, Message, Note, Open, Place,
-    Presence, RefusedCode, Slot, Spot, Stamp, Walk, Want, WantRecord, Wanted, Word,
+    BlobChunk, BlobManifest, BlobState, BlobWant, ByeReason, ChangeGroup, Changes, Class,
+    ErrorCode, Features, Hello, Message, Note, Open, Place, Presence, RefusedCode, Slot, Spot,
+    Stamp, Standing, Walk, Want, WantRecord, Wanted, Word,
 };
+use crate::blob::Manifest;
 use crate::id::{
-    ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordId, ReplicaId, SpaceId, StoreId,
+    BlobId, ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordId, ReplicaId, SpaceId,
+    StoreId,
 };
 use crate::limits;
 use crate::reconcile::{RangeKey, RangeKind, Summary, Upper, WalkCollection, WalkItem, WalkRange};
@@ -37,6 +40,7 @@ pub(super) fn message() -> impl Strategy<Value = Message> {
             root,
             lsn
         }),
+        blob(),
         any::<u64>().prop_map(|token| Message::Ping { token }),
         any::<u64>().prop_map(|token| Message::Pong { token }),
         (any::<u16>(), ".{0,64}").prop_map(|(code, text)| Message::Bye {
@@ -87,6 +91,48 @@ fn said() -> impl Strategy<Value = Word> {
             hops,
             left_millis,
             note,
+        }
+    })
+}
+
+fn blob() -> impl Strategy<Value = Message> {
+    let name = (space(), any::<[u8; 32]>().prop_map(BlobId::from_bytes));
+    let ranges = vec((1..9_u32, 1..9_u32), 0..6);
+    let content = vec(any::<u8>(), 1..40);
+    (name, ranges, content, 0..6_u8).prop_map(|((space, blob), ranges, content, kind)| match kind {
+        0 => {
+            let mut end = 0;
+            let chunks = ranges.into_iter().map(|(gap, count)| {
+                let first = end + gap;
+                end = first + count;
+                (first, count)
+            });
+            let chunks = chunks.collect();
+            Message::BlobWant(BlobWant {
+                space,
+                blob,
+                chunks,
+            })
+        }
+        1 => Message::BlobManifest(BlobManifest {
+            space,
+            blob,
+            manifest: Manifest::of(&content).expect("small"),
+        }),
+        2 => Message::BlobChunk(BlobChunk {
+            space,
+            blob,
+            index: content[0].into(),
+            bytes: content.into(),
+        }),
+        kind => {
+            let all = [Standing::Absent, Standing::Held, Standing::Unwanted];
+            let standing = all[usize::from(kind) % 3];
+            Message::BlobState(BlobState {
+                space,
+                blob,
+                standing,
+            })
         }
     })
 }

@@ -99,6 +99,8 @@ codes! {
         Stalled = 0x010a, "stalled";
         /// A presence that its author has not signed, or that names another author than it has.
         Forged = 0x010b, "forged";
+        /// A part of an attachment that was not asked for, or is not what it is said to be.
+        FalseBlob = 0x010c, "false_blob";
         /// The sender's store can't be written.
         StoreFailed = 0x0201, "store_failed";
     }

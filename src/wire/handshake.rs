@@ -24,10 +24,19 @@ impl Features {
     /// Takes and passes on [`super::Presence`].
     pub const PRESENCE: Self = Self(1 << 1);
 
+    /// Attachments: the messages of types 0x90 to 0x93 are understood.
+    pub const BLOBS: Self = Self(1 << 2);
+
     /// All that this program has.
-    pub const OURS: Self = Self::PRESENCE;
+    pub const OURS: Self = Self(Self::PRESENCE.0 | Self::BLOBS.0);
 
     const REQUIRED: u64 = 0xffff_ffff_0000_0000;
+
+    /// Whether all of `other` are among these.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 
     /// Features that both sides have.
     #[must_use]

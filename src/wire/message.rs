@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::blob::{BlobChunk, BlobManifest, BlobState, BlobWant};
 use super::code::{ByeReason, ErrorCode, RefusedCode};
 use super::error::WireError;
 use super::handshake::Hello;
@@ -32,6 +33,10 @@ const PONG: u8 = 0x0c;
 const BYE: u8 = 0x0d;
 const ERROR: u8 = 0x0e;
 const PRESENCE: u8 = 0x81;
+const BLOB_WANT: u8 = 0x90;
+const BLOB_MANIFEST: u8 = 0x91;
+const BLOB_CHUNK: u8 = 0x92;
+const BLOB_STATE: u8 = 0x93;
 
 /// What one frame says. `docs/protocol.md` tells who sends what when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +112,14 @@ pub enum Message {
     },
     /// What a replica shows for a while. Only for who has [`super::Features::PRESENCE`].
     Presence(Presence),
+    /// Asks for a part of an attachment.
+    BlobWant(BlobWant),
+    /// What an attachment is made of.
+    BlobManifest(BlobManifest),
+    /// A part of an attachment.
+    BlobChunk(BlobChunk),
+    /// How the sender stands with an attachment.
+    BlobState(BlobState),
     /// A message that this version does not know and may skip. Only decoding makes it.
     Unknown {
         /// Its type, 0x80 or above.
@@ -133,6 +146,10 @@ impl Message {
             Self::Bye { .. } => BYE,
             Self::Error { .. } => ERROR,
             Self::Presence(_) => PRESENCE,
+            Self::BlobWant(_) => BLOB_WANT,
+            Self::BlobManifest(_) => BLOB_MANIFEST,
+            Self::BlobChunk(_) => BLOB_CHUNK,
+            Self::BlobState(_) => BLOB_STATE,
             // An unknown message can't be taken for one that must be understood.
             Self::Unknown { kind } => *kind | OPTIONAL_FROM,
         }
@@ -151,8 +168,12 @@ impl Message {
                 changes.change_bytes() + per_change + changes.groups.len() * 64 + 64
             }
             Self::Presence(presence) => presence.size_hint(),
+            Self::BlobManifest(it) => it.manifest.chunks().len() * 32 + 64,
+            Self::BlobChunk(it) => it.bytes.len() + 64,
             Self::Hello(_)
             | Self::Auth { .. }
+            | Self::BlobWant(_)
+            | Self::BlobState(_)
             | Self::Open(_)
             | Self::Refused { .. }
             | Self::Walk(_)
@@ -198,6 +219,10 @@ impl Message {
             Self::Bye { reason, text } => write_end(writer, reason.code(), text),
             Self::Error { code, text } => write_end(writer, code.code(), text),
             Self::Presence(presence) => presence.write(writer),
+            Self::BlobWant(it) => it.write(writer),
+            Self::BlobManifest(it) => it.write(writer),
+            Self::BlobChunk(it) => it.write(writer),
+            Self::BlobState(it) => it.write(writer),
             Self::Unknown { .. } => {}
         }
     }
@@ -232,6 +257,10 @@ impl Message {
                 text,
             }),
             PRESENCE => Presence::read(&mut reader).map(Self::Presence),
+            BLOB_WANT => BlobWant::read(&mut reader).map(Self::BlobWant),
+            BLOB_MANIFEST => BlobManifest::read(&mut reader).map(Self::BlobManifest),
+            BLOB_CHUNK => BlobChunk::read(&mut reader, body).map(Self::BlobChunk),
+            BLOB_STATE => BlobState::read(&mut reader).map(Self::BlobState),
             kind => return Err(WireError::UnknownMessage { kind }),
         };
         message
@@ -261,13 +290,21 @@ pub(super) const fn kind_name(kind: u8) -> &'static str {
         BYE => "bye",
         ERROR => "error",
         PRESENCE => "presence",
+        BLOB_WANT => "blob_want",
+        BLOB_MANIFEST => "blob_manifest",
+        BLOB_CHUNK => "blob_chunk",
+        BLOB_STATE => "blob_state",
         _ => "unknown",
     }
 }
 
 /// Whether frames of this type are skipped without a look at their body.
 pub(super) const fn may_skip(kind: u8) -> bool {
-    kind >= OPTIONAL_FROM && kind != PRESENCE
+    let is_known = matches!(
+        kind,
+        PRESENCE | BLOB_WANT | BLOB_MANIFEST | BLOB_CHUNK | BLOB_STATE
+    );
+    kind >= OPTIONAL_FROM && !is_known
 }
 
 /// Whether frames of this type may be compressed. What comes from peers that have proved nothing

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod blob;
 mod code;
 mod error;
 mod frame;
@@ -29,6 +30,7 @@ mod presence;
 mod sync;
 mod walk;
 
+pub use blob::{BlobChunk, BlobManifest, BlobState, BlobWant, Standing};
 pub use code::{ByeReason, ErrorCode, RefusedCode};
 pub use error::WireError;
 pub use frame::{Frame, HEADER_BYTES, declared_bytes, decode, encode, seal};
@@ -40,6 +42,8 @@ pub use walk::Walk;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod blob_tests;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

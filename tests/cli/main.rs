@@ -9,6 +9,7 @@
 )]
 
 mod batch;
+mod blob;
 mod command;
 mod compact;
 mod conflicts;

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use syncline::{Records, ReplicaId};
 
+use crate::blob::BlobCommand;
 use crate::contract::ContractCommand;
 use crate::failure::EXIT_CODES;
 use crate::gate::GateCommand;
@@ -99,6 +100,9 @@ pub(crate) enum Command {
     /// Bring the records of a collection into the form of its contract, by the migrations in that.
     /// One that was cut off is run again. Ends with 2 if there are records that can't be migrated.
     Migrate(MigrateArgs),
+    /// Attachments: put files into the store, get and fetch them, list and remove them.
+    #[command(subcommand)]
+    Blob(BlobCommand),
     /// Read records from JSON lines, or one record from an Automerge file. One that was cut off is run
     /// again: what is equal already is passed over.
     Import(ImportArgs),

@@ -12,7 +12,7 @@ Exit codes:
   1  failed for another reason
   2  wrong usage: a flag, a name, JSON, a file, or a record that breaks its contract
      or can't be migrated
-  3  no such record, or version of it
+  3  no such record, version or attachment here
   4  the store cannot be used: missing, locked, damaged, foreign, read-only, full
   5  the other side was not reached, or not in step in time
   6  the other side refused, or does not speak the protocol
@@ -153,7 +153,7 @@ fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::TooLarge
         | ErrorKind::Breach
         | ErrorKind::Migration => 2,
-        ErrorKind::NotFound => 3,
+        ErrorKind::NotFound | ErrorKind::NotHere => 3,
         ErrorKind::StoreLocked
         | ErrorKind::StoreForeign
         | ErrorKind::StoreTooNew

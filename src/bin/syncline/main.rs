@@ -3,6 +3,7 @@
 //! It uses the library's public API only, so it is an example of it too.
 
 mod args;
+mod blob;
 mod compact;
 mod conflicts;
 mod contract;
@@ -98,6 +99,7 @@ async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Command::Contract(it) => contract::run(it, space, out).await,
         Command::Gate(it) => gate::run(it, space, out).await,
         Command::Migrate(it) => migrate::run(it, space, out).await,
+        Command::Blob(it) => blob::run(it, space, out).await,
         Command::Import(it) => import::run(it, space, out).await,
         Command::Export(it) => export::run(it, space, out).await,
         #[cfg(feature = "sim")]

@@ -21,8 +21,9 @@ use self::header::Header;
 use self::ops::Ops;
 use super::bounded::inflate;
 use super::guard::guarded;
+use crate::blob;
 use crate::codec::{Malformed, Reader, Writer};
-use crate::id::{ActorId, ChangeHash};
+use crate::id::{ActorId, BlobId, ChangeHash};
 use crate::limits;
 use crate::plant::{self, Plant};
 
@@ -45,6 +46,8 @@ pub struct Change {
     hash: ChangeHash,
     header: Header,
     operations: Operations,
+    /// Blobs that it may refer to.
+    blobs: Vec<BlobId>,
 }
 
 impl Change {
@@ -63,12 +66,14 @@ impl Change {
         let (raw, hash) = open(&bytes)?;
         let header = Header::parse(Chunk::parse(&raw)?.body)?;
         let operations = operations(&raw, hash, &header)?;
+        let blobs = blob::named_in(&raw);
         drop(raw);
         Ok(Self {
             bytes,
             hash,
             header,
             operations,
+            blobs,
         })
     }
 
@@ -130,6 +135,11 @@ impl Change {
     /// Its operations, without their values.
     pub const fn operations(&self) -> &Operations {
         &self.operations
+    }
+
+    /// The blobs that its values may refer to: every one that any of them does is among these.
+    pub fn blobs(&self) -> &[BlobId] {
+        &self.blobs
     }
 
     /// The bytes as they were received.

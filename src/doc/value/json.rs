@@ -10,6 +10,7 @@
 //! | `{"$counter": 5}` | counter |
 //! | `{"$time": "2026-11-22T10:00:00.000Z"}`, or milliseconds as a number | timestamp |
 //! | `{"$bytes": "aGVsbG8="}` | bytes, in base64 (RFC 4648, with padding) |
+//! | `{"$blob": {"id": "…", "size": 7, "type": "text/plain", "name": "a.txt"}}`; type and name may be missing | a reference to an attachment |
 //! | `{"$float": "NaN"}`, `"Infinity"`, `"-Infinity"` | a float that JSON can't write |
 //! | `{"$unknown": [12, "aGVsbG8="]}` | a scalar of an unknown type |
 //! | `{"$map": {}}` | a map whose only key starts with `$` |
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Number, Value as Json};
 
 use super::{PathStep, Value, show_path};
+use crate::blob::Attachment;
 use crate::error::{Error, ErrorKind};
 use crate::limits;
 
@@ -34,7 +36,9 @@ impl Value {
             Self::Int(number) | Self::Counter(number) => Json::from(*number),
             Self::Uint(number) => Json::from(*number),
             Self::Float(number) => float_to_json(*number),
-            Self::Str(text) | Self::Text(text) => Json::from(text.as_str()),
+            Self::Str(text) => Attachment::read(text)
+                .map_or_else(|| Json::from(text.as_str()), |it| attachment_to_json(&it)),
+            Self::Text(text) => Json::from(text.as_str()),
             Self::Bytes(bytes) => kind("$bytes", Json::from(base64(bytes))),
             Self::Timestamp(millis) => kind("$time", time_to_json(*millis)),
             Self::List(list) => list.iter().map(Self::to_json).collect(),
@@ -176,6 +180,7 @@ fn kind_from_json(name: &str, content: &Json, path: &mut Vec<PathStep>) -> Resul
             "-Infinity" => Some(Value::Float(f64::NEG_INFINITY)),
             _ => None,
         }),
+        "$blob" => attachment_from_json(content).map(|it| Value::Str(it.to_string())),
         "$unknown" => unknown_from_json(content),
         "$map" => match content {
             Json::Object(map) => Some(map_from_json(map, path)?),
@@ -196,6 +201,37 @@ fn time_from_json(content: &Json) -> Option<i64> {
     content
         .as_i64()
         .or_else(|| text().map(jiff::Timestamp::as_millisecond))
+}
+
+fn attachment_to_json(attachment: &Attachment) -> Json {
+    let mut content = Map::new();
+    content.insert("id".to_owned(), Json::from(attachment.id().to_string()));
+    content.insert("size".to_owned(), Json::from(attachment.size()));
+    let said = [
+        ("type", attachment.media_type()),
+        ("name", attachment.name()),
+    ];
+    for (key, text) in said {
+        content.extend(text.map(|it| (key.to_owned(), Json::from(it))));
+    }
+    kind("$blob", Json::Object(content))
+}
+
+fn attachment_from_json(content: &Json) -> Option<Attachment> {
+    let content = content.as_object()?;
+    let known = ["id", "size", "type", "name"];
+    if !content.keys().all(|it| known.contains(&it.as_str())) {
+        return None;
+    }
+    let id = content.get("id")?.as_str()?.parse().ok()?;
+    let mut attachment = Attachment::new(id, content.get("size")?.as_u64()?);
+    if let Some(media_type) = content.get("type") {
+        attachment = attachment.with_type(media_type.as_str()?).ok()?;
+    }
+    if let Some(name) = content.get("name") {
+        attachment = attachment.with_name(name.as_str()?).ok()?;
+    }
+    Some(attachment)
 }
 
 fn unknown_from_json(content: &Json) -> Option<Value> {

@@ -1,5 +1,6 @@
 //! Engines joined by links that a test makes and looks into.
 
+mod blobs;
 mod durable;
 mod links;
 mod presence;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Config, Effect, Engine, Event, LinkId, Reply, Shown, Ticket};
+use super::{BlobSettings, Config, Effect, Engine, Event, LinkId, Reply, Shown, Ticket};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::doc::{Document, EditMeta, PathStep, Value};
 use crate::entropy::Entropy;
@@ -19,7 +20,7 @@ use crate::limits;
 use crate::peer::DialSettings;
 use crate::reconcile::Inventory as _;
 use crate::replica::Write;
-use crate::session::{InboundBody, inspect};
+use crate::session::{BlobPart, InboundBody, inspect};
 use crate::store::{Durability, FaultStore, MemoryStore, Store};
 use crate::time::{Instant, Now, WallTime};
 use crate::wire::{Message, Spot, Wanted};
@@ -36,6 +37,7 @@ fn key() -> RecordKey {
 struct Host {
     store: Arc<FaultStore<MemoryStore>>,
     engine: Engine,
+    config: Config,
     document: Document,
     replies: BTreeMap<Ticket, Reply>,
     /// What a worker is to fold.
@@ -52,6 +54,21 @@ impl Host {
         Self::admitting(number, durability, Admission::Anyone)
     }
 
+    fn with_blobs(number: u64, blobs: BlobSettings) -> Self {
+        let mut host = Self::new(number, Durability::Immediate);
+        host.config.blobs = blobs;
+        host.restart();
+        host
+    }
+
+    /// Its process died and starts again: what is in the store is all that it knows.
+    fn restart(&mut self) {
+        self.store.reopen();
+        let below: Arc<dyn Store> = Arc::<FaultStore<MemoryStore>>::clone(&self.store);
+        let entropy = Entropy::from_number(77);
+        self.engine = Engine::open(self.config.clone(), below, entropy).unwrap();
+    }
+
     fn admitting(number: u64, durability: Durability, replicas: Admission) -> Self {
         let store = Arc::new(FaultStore::new(MemoryStore::new()));
         let mut entropy = Entropy::from_number(number);
@@ -66,13 +83,15 @@ impl Host {
             projects: false,
             dialling: DialSettings::default(),
             horizon: limits::HORIZON,
+            blobs: BlobSettings::default(),
         };
         let below: Arc<dyn Store> = Arc::<FaultStore<MemoryStore>>::clone(&store);
-        let engine = Engine::open(config, below, entropy).unwrap();
+        let engine = Engine::open(config.clone(), below, entropy).unwrap();
         let document = Document::new(&ActorId::of(engine.store_id(), &key()));
         Self {
             store,
             engine,
+            config,
             document,
             replies: BTreeMap::new(),
             folds: Vec::new(),
@@ -92,6 +111,7 @@ impl Host {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Changes(usize),
+    Chunk(u32),
     Ack,
     Presence,
     Other,
@@ -207,6 +227,15 @@ impl Net {
         }
     }
 
+    /// Lets one host say what it has to say; nobody hears it.
+    fn run_alone(&mut self, host: usize) {
+        while let Some(effect) = self.hosts[host].engine.poll(self.now) {
+            if !matches!(effect, Effect::Send { .. }) {
+                self.act(host, effect);
+            }
+        }
+    }
+
     /// Lets the next timer fire and what follows from it happen.
     fn wait(&mut self) {
         let due = self.hosts.iter().filter_map(|it| it.engine.poll_timeout());
@@ -268,7 +297,13 @@ impl Net {
             }
             InboundBody::Other(Message::Ack { .. }) => Seen::Ack,
             InboundBody::Presence(..) => Seen::Presence,
-            InboundBody::Hello(..) | InboundBody::Other(_) => Seen::Other,
+            InboundBody::Blob {
+                part: BlobPart::Chunk(index, _),
+                ..
+            } => Seen::Chunk(*index),
+            InboundBody::Blob { .. } | InboundBody::Hello(..) | InboundBody::Other(_) => {
+                Seen::Other
+            }
         };
         self.seen.push((from, to, seen));
         let frame = Ok(frame);
@@ -280,7 +315,7 @@ impl Net {
         let ways = self.seen.iter().filter(|it| (it.0, it.1) == (from, to));
         ways.map(|it| match it.2 {
             Seen::Changes(count) => count,
-            Seen::Ack | Seen::Presence | Seen::Other => 0,
+            Seen::Chunk(_) | Seen::Ack | Seen::Presence | Seen::Other => 0,
         })
         .sum()
     }

@@ -1,5 +1,6 @@
 //! Nodes over memory and real sockets.
 
+mod blobs;
 mod busy;
 mod contracts;
 mod failure;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod apply;
+mod blobs;
 mod capture;
 mod fold;
 mod layout;

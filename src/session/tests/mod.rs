@@ -7,17 +7,21 @@ mod relay;
 mod timers;
 mod violations;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Closed, Config, Delivery, Gate, Input, Output, Session, Taken, inspect};
+use super::{BlobName, Closed, Config, Delivery, Gate, Input, Output, Session, Taken, inspect};
 use crate::access::{Admission, Identity, Policy, Role, Spaces};
+use crate::blob::{Chunk, Manifest, Missing};
 use crate::entropy::Entropy;
 use crate::error::Result;
-use crate::id::{ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId, StoreId};
+use crate::id::{
+    BlobId, ChangeHash, CollectionId, CorrelationId, Heads, Lsn, RecordKey, SpaceId, StoreId,
+};
 use crate::ledger::Cursor;
 use crate::limits;
 use crate::reconcile::{Inventory, LogEntry, Piece, Snapshot, Span, Total, Upper, WalkItem};
@@ -42,6 +46,14 @@ impl Gate for Nothing {
     fn deliver(&mut self, delivery: Delivery) -> Result<Taken> {
         self.delivered += delivery.changes.len();
         Ok(Taken::default())
+    }
+
+    fn take_manifest(&mut self, _: BlobName, _: &Manifest) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn take_chunk(&mut self, _: BlobName, _: u32, _: &Chunk) -> Result<bool> {
+        Ok(true)
     }
 
     fn cursor(&self, _: StoreId, _: SpaceId) -> Result<Option<Cursor>> {
@@ -107,6 +119,18 @@ impl Inventory for Nothing {
 
     fn horizon(&self, _: SpaceId) -> Result<Lsn> {
         Ok(Lsn(0))
+    }
+
+    fn blob_manifest(&self, _: SpaceId, _: BlobId) -> Result<Option<Manifest>> {
+        Ok(None)
+    }
+
+    fn blob_chunk(&self, _: SpaceId, _: BlobId, _: u32) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    fn blob_missing(&self, _: SpaceId, _: BlobId, _: (&BTreeSet<u32>, usize)) -> Result<Missing> {
+        Ok(Missing::Manifest)
     }
 
     fn weight(&self, _: &RecordKey) -> Result<u64> {
@@ -185,7 +209,7 @@ impl Side {
             match output {
                 Output::Send(frame) => self.sent.push(frame),
                 Output::Established { .. } => self.established = true,
-                Output::Acked { .. } => {}
+                Output::Acked { .. } | Output::Blob(..) => {}
                 Output::Close(why) => self.closed = Some(why),
             }
         }

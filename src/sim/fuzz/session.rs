@@ -74,6 +74,7 @@ fn config() -> Config {
         projects: false,
         dialling: DialSettings::default(),
         horizon: limits::HORIZON,
+        blobs: crate::engine::BlobSettings::default(),
     }
 }
 
