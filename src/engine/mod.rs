@@ -28,7 +28,7 @@ use crate::access::{Identity, Policy};
 use crate::doc::Received;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::id::{CollectionId, CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::limits;
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
 use crate::plant::{self, Plant};
@@ -98,6 +98,10 @@ pub enum Event {
     /// A projector could not read the store; the view stays behind until the record changes or the
     /// store is opened again.
     NotProjected(RecordKey),
+    /// The views of a collection are judged again from here on, by a ruling of this name.
+    Ruling(SpaceId, CollectionId, u64),
+    /// All of them are.
+    Ruled(SpaceId, CollectionId, u64),
     /// A worker is done with a record that it was to fold.
     Folded(RecordKey, Folding),
     /// A worker has made the whole graph of a record, if it could.
@@ -385,6 +389,14 @@ impl Engine {
             Event::NotProjected(key) => {
                 self.projecting.remove(&key);
                 self.project(Vec::new());
+            }
+            Event::Ruling(space, collection, by) => {
+                if let Err(error) = self.replica.begin_ruling(space, &collection, by) {
+                    tracing::warn!(%collection, %error, "could not note what judges its views");
+                }
+            }
+            Event::Ruled(space, collection, by) => {
+                self.replica.end_ruling(space, &collection, by);
             }
             Event::Folded(key, folding) => self.folded(now, &key, folding),
             Event::Unfolded(key, unfolded) => self.unfolded(now, &key, unfolded),

@@ -222,6 +222,8 @@ impl Shared {
         if !is_small && !is_checked {
             return Ok(None);
         }
+        // Before it is judged: should another come meanwhile, it is judged once more.
+        let ruled_by = self.rulings.name_of(key.space, &key.collection);
         let shown = document.shown(None)?;
         let breaches = self.rulings.breaches(key, &shown.value);
         if !breaches.is_empty() {
@@ -241,6 +243,7 @@ impl Shared {
         }
         Ok(is_small.then(|| View {
             breach: (!breaches.is_empty()).then(|| said(&breaches)),
+            ruled_by,
             ..View::from(shown)
         }))
     }

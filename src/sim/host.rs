@@ -309,7 +309,7 @@ impl Host {
     /// Projects a record as a node's projector does.
     pub(super) fn project(&self, key: RecordKey) -> Event {
         if let Ok(Some(first)) = self.first_view(&key) {
-            return Event::Projected(first.into_projection(|_| None));
+            return Event::Projected(first.into_projection(0, |_| None));
         }
         let loaded = match self.load(&key) {
             Ok(loaded) => loaded,
