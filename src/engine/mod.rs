@@ -390,14 +390,8 @@ impl Engine {
                 self.projecting.remove(&key);
                 self.project(Vec::new());
             }
-            Event::Ruling(space, collection, by) => {
-                if let Err(error) = self.replica.begin_ruling(space, &collection, by) {
-                    tracing::warn!(%collection, %error, "could not note what judges its views");
-                }
-            }
-            Event::Ruled(space, collection, by) => {
-                self.replica.end_ruling(space, &collection, by);
-            }
+            Event::Ruling(space, of, by) => self.begin_ruling(space, &of, by),
+            Event::Ruled(space, of, by) => self.replica.end_ruling(space, &of, by),
             Event::Folded(key, folding) => self.folded(now, &key, folding),
             Event::Unfolded(key, unfolded) => self.unfolded(now, &key, unfolded),
             Event::Compact(ticket) => self.begin_compaction(ticket),
@@ -457,6 +451,12 @@ impl Engine {
             }
         };
         self.project(behind.into_iter().collect());
+    }
+
+    fn begin_ruling(&mut self, space: SpaceId, collection: &CollectionId, by: u64) {
+        if let Err(error) = self.replica.begin_ruling(space, collection, by) {
+            tracing::warn!(%collection, %error, "could not note what judges its views");
+        }
     }
 
     /// Asks for views of records that are behind, each once at a time.

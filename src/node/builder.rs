@@ -15,7 +15,7 @@ use super::rulings::Rulings;
 use super::shared::{Counters, Shared};
 use super::tasks::{Tasks, run_apart};
 use super::watch::Watchers;
-use super::{Handle, Node, driver, link, projector};
+use super::{Handle, Node, driver, link};
 use crate::access::{Admission, Identity, Policy, Spaces};
 use crate::conflict::{CustomPolicy, Policy as ConflictPolicy};
 use crate::contract::CustomRule;
@@ -289,9 +289,6 @@ impl Builder {
             numbers: AtomicU64::new(1),
         });
         let stop = Arc::new(Notify::new());
-        if !self.relays {
-            projector::resume(&shared);
-        }
         let thread = driver::start(engine, &shared, messages, Arc::clone(&stop))?;
         Ok(Node(Arc::new(Handle {
             shared,
