@@ -7,6 +7,7 @@
 
 mod blobs;
 mod compact;
+mod config;
 mod delivery;
 mod gate;
 mod link;
@@ -26,25 +27,26 @@ use bytes::Bytes;
 
 pub use blobs::{BlobReport, BlobRequest, BlobSettings};
 pub use compact::Compacted;
+pub use config::Config;
 pub use delivery::Target;
 pub use presence::Shown;
 pub use status::{LinkStatus, PeerReport, SpaceReport, Status};
 
-use crate::access::{Identity, Policy};
+use crate::access::Identity;
 use crate::doc::Received;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::id::{CollectionId, CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::limits;
-use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
+use crate::peer::{Dialer, PeerAddress, PeerEvent};
 use crate::plant::{self, Plant};
 use crate::replica::{
     Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Unfolded, Which, Write,
 };
 use crate::session::Inbound;
-use crate::store::{Durability, Store};
+use crate::store::Store;
 use crate::time::{Instant, Now};
-use crate::wire::{ErrorCode, Slot, Wanted};
+use crate::wire::{ErrorCode, Slot};
 use blobs::Transfers;
 use compact::Compaction;
 use delivery::Waiter;
@@ -58,27 +60,6 @@ pub struct Ticket(pub u64);
 /// Names a link of this node; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
-
-/// How an engine is to behave.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Who we are; `None` for the identity that the store keeps.
-    pub identity: Option<Arc<Identity>>,
-    /// Who may do what.
-    pub policy: Arc<Policy>,
-    /// The spaces to open on every link, and what to receive of each.
-    pub spaces: Vec<(SpaceId, Wanted)>,
-    /// When a write counts as done.
-    pub durability: Durability,
-    /// Whether views are kept. A hub that only relays can do without.
-    pub projects: bool,
-    /// When to dial again.
-    pub dialling: DialSettings,
-    /// How long the log is kept for a peer that does not come back.
-    pub horizon: Duration,
-    /// How attachments are treated.
-    pub blobs: BlobSettings,
-}
 
 /// What happens to an engine.
 #[derive(Debug)]
@@ -108,6 +89,10 @@ pub enum Event {
     /// A projector could not read the store; the view stays behind until the record changes or the
     /// store is opened again.
     NotProjected(RecordKey),
+    /// The views of a collection are judged again from here on, by a ruling of this name.
+    Ruling(SpaceId, CollectionId, u64),
+    /// All of them are.
+    Ruled(SpaceId, CollectionId, u64),
     /// A worker is done with a record that it was to fold.
     Folded(RecordKey, Folding),
     /// A worker has made the whole graph of a record, if it could.
@@ -408,10 +393,9 @@ impl Engine {
                 self.import(ticket, intake);
             }
             Event::Projected(projection) => self.projected(now, projection),
-            Event::NotProjected(key) => {
-                self.projecting.remove(&key);
-                self.project(Vec::new());
-            }
+            Event::NotProjected(key) => self.not_projected(&key),
+            Event::Ruling(space, of, by) => self.begin_ruling(space, &of, by),
+            Event::Ruled(space, of, by) => self.replica.end_ruling(space, &of, by),
             Event::Folded(key, folding) => self.folded(now, &key, folding),
             Event::Unfolded(key, unfolded) => self.unfolded(now, &key, unfolded),
             Event::Compact(ticket) => self.begin_compaction(ticket),
@@ -449,6 +433,11 @@ impl Engine {
         }
     }
 
+    fn not_projected(&mut self, key: &RecordKey) {
+        self.projecting.remove(key);
+        self.project(Vec::new());
+    }
+
     fn capture(&mut self, ticket: Ticket, writes: &[Write], correlation: CorrelationId) {
         let captured = if self.stopping.is_some() {
             Err(Error::new(ErrorKind::Closed, "the node is shutting down"))
@@ -473,6 +462,12 @@ impl Engine {
             }
         };
         self.project(behind.into_iter().collect());
+    }
+
+    fn begin_ruling(&mut self, space: SpaceId, collection: &CollectionId, by: u64) {
+        if let Err(error) = self.replica.begin_ruling(space, collection, by) {
+            tracing::warn!(%collection, %error, "could not note what judges its views");
+        }
     }
 
     /// Asks for views of records that are behind, each once at a time.

@@ -76,3 +76,7 @@ pub const BREACHES_BYTES_MAX: usize = 4 * 1024;
 
 /// Characters that are told of one of them.
 pub const BREACH_CHARS_MAX: usize = 1_024;
+
+/// After opening, until a node looks whether views were judged by another contract than now: programs
+/// declare theirs first.
+pub const RULE_AFTER: Duration = Duration::from_secs(1);

@@ -78,6 +78,7 @@ pub(super) fn start(
         commits: 0,
         parked: BTreeMap::new(),
     };
+    projector::resume(shared);
     let closing = Closing(Arc::clone(shared));
     std::thread::Builder::new()
         .name("syncline-engine".to_owned())

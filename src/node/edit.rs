@@ -233,6 +233,8 @@ impl Shared {
         if !is_small && !is_checked {
             return Ok(None);
         }
+        // Before it is judged: should another come meanwhile, it is judged once more.
+        let ruled_by = self.rulings.name_of(key.space, &key.collection);
         let mut shown = document.shown(None)?;
         if shown.by > 0 {
             shown.by = self.rulings.tag(key);
@@ -250,6 +252,7 @@ impl Shared {
         })?;
         Ok(is_small.then(|| View {
             breach,
+            ruled_by,
             ..View::from(shown)
         }))
     }

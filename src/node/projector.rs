@@ -80,13 +80,50 @@ async fn make_again(
         shared.capture(permit, shared.correlation(), Vec::new())
     };
     shared.captured(&[], reply).await?;
+    let by = shared.rulings.name_of(of.0, &of.1);
+    if is_ruled(shared, of, by)? {
+        return Ok(());
+    }
+    shared.tell(Event::Ruling(of.0, of.1.clone(), by)).await?;
     let (worker, (space, collection)) = (Arc::clone(shared), of.clone());
     let keys = run_apart(move || ruled_otherwise(&worker, space, &collection)).await?;
     for some in keys.chunks(RECORDS) {
         let _permit = shared.projectors.acquire().await;
         project(shared, some.to_vec()).await;
     }
-    Ok(())
+    shared.tell(Event::Ruled(of.0, of.1.clone(), by)).await
+}
+
+/// Whether all views of a collection were judged by the ruling of this name.
+fn is_ruled(shared: &Shared, of: &(SpaceId, CollectionId), by: u64) -> Result<bool> {
+    let snapshot = shared.snapshot()?;
+    let rows = Rows::new(snapshot.as_ref());
+    let number = rows.number(of.0, Some(&of.1))?;
+    let ruled = number.map(|it| rows.ruled_by(it)).transpose()?.flatten();
+    Ok(ruled.unwrap_or(0) == by && ruled != Some(0))
+}
+
+/// Goes on with what a node that stopped was at, once the program had time to declare its contracts:
+/// what is judged before by another is judged twice.
+pub(super) fn resume(shared: &Arc<Shared>) {
+    let worker = Arc::clone(shared);
+    shared.tasks.spawn(async move {
+        tokio::select! {
+            () = worker.until_stopped() => return,
+            () = tokio::time::sleep(limits::RULE_AFTER) => {}
+        }
+        let ruled = worker
+            .snapshot()
+            .and_then(|it| Rows::new(it.as_ref()).ruled());
+        match ruled {
+            Ok(ruled) => {
+                for of in worker.rulings.collections().into_iter().chain(ruled) {
+                    again(&worker, of, false);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "could not see what judges views"),
+        }
+    });
 }
 
 fn ruled_otherwise(
@@ -162,12 +199,14 @@ fn make_all(shared: &Shared, keys: &[RecordKey]) -> Result<Vec<Event>> {
 fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection> {
     let span = tracing::debug_span!(names::span::PROJECT, record = %key);
     let _entered = span.entered();
+    // Before it is judged: should another come meanwhile, it is judged once more.
+    let ruled_by = shared.rulings.name_of(key.space, &key.collection);
     // What is new costs a document only where it has one already.
     if shared.documents.changes(key) == 0
         && let Some(first) = first_view(rows, key)?
         && shared.rulings.is_migrated(key, first.value())
     {
-        return Ok(first.into_projection(|value| shared.rulings.breach(key, value)));
+        return Ok(first.into_projection(ruled_by, |value| shared.rulings.breach(key, value)));
     }
     let mut document = shared.documents.check_out(key);
     metrics::counter!(names::DOCUMENTS_LOADED, names::label::CAUSE => "view").increment(1);
@@ -176,6 +215,7 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection>
             let breach = shared.rulings.breach(key, &shown.value);
             Ok(View {
                 breach,
+                ruled_by,
                 ..View::from(shown)
             })
         }

@@ -57,6 +57,8 @@ pub(super) struct Ruling {
     evolves: bool,
     /// Names how records are shown; 0 as long as there is nothing of that.
     tag: u64,
+    /// What tells it from other rulings; 0 if nothing rules.
+    name: u64,
 }
 
 impl Ruling {
@@ -154,6 +156,33 @@ impl Rulings {
     pub(super) fn tag_of(&self, space: SpaceId, collection: &CollectionId) -> u64 {
         let ruling = self.of(space, collection);
         ruling.map_or(NO_LENS, |it| it.tag.max(NO_LENS))
+    }
+
+    /// What tells the ruling of a collection from others, in this program and the next; 0 without one.
+    pub(super) fn name_of(&self, space: SpaceId, collection: &CollectionId) -> u64 {
+        self.of(space, collection).map_or(0, |it| it.name)
+    }
+
+    /// The collections that have one.
+    pub(super) fn collections(&self) -> Vec<(SpaceId, CollectionId)> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.keys().cloned().collect()
+    }
+
+    /// The contract, the policies, and which of its rules the program can't check.
+    fn name(&self, ruling: &Ruling) -> u64 {
+        let Some(contract) = ruling.contract() else {
+            return 0;
+        };
+        let mut hasher = blake3::Hasher::new_derive_key("syncline 2026 ruling");
+        hasher.update(&ruling.tag.to_be_bytes());
+        for rule in contract.undefined(&self.rules) {
+            hasher.update(rule.name().as_bytes()).update(&[0]);
+        }
+        hasher.update(contract.to_json().to_string().as_bytes());
+        let mut name = [0; 8];
+        hasher.finalize_xof().fill(&mut name);
+        u64::from_be_bytes(name).max(1)
     }
 
     /// How a record breaks its contract, if it does. Deleted ones break none.
@@ -257,6 +286,7 @@ impl Rulings {
         });
         ruling.tag = shown_by(policies.tag(), ruling.evolving());
         ruling.policies = Arc::new(policies);
+        ruling.name = self.name(&ruling);
         let after = (ruling.tag, ruling.contract().cloned());
         all.insert(key, Arc::new(ruling));
         before != after

@@ -35,6 +35,8 @@ pub struct View {
     pub shown_by: u64,
     /// How it breaks its contract, if it does. It is shown all the same, and the quarantine names it.
     pub breach: Option<String>,
+    /// The ruling that says so, see [`Replica::begin_ruling`].
+    pub ruled_by: u64,
 }
 
 impl From<Shown> for View {
@@ -43,6 +45,7 @@ impl From<Shown> for View {
             value: shown.value.to_bytes(),
             shown_by: shown.by,
             breach: None,
+            ruled_by: 0,
         }
     }
 }
@@ -145,6 +148,7 @@ impl Replica {
         if let Some((_, view)) = write.view.as_ref().filter(|it| it.0 == heads) {
             let row = row(heads, changes, view);
             self.show(slot, &write.key, row)?;
+            self.note_ruling(slot.collection, view.ruled_by)?;
             self.view_is_current(slot);
             let now = WallTime::from_unix_seconds(write.change.time());
             self.note_breach(slot, view.breach.as_deref(), now)?;
@@ -175,6 +179,7 @@ impl Replica {
             Ok(view) if plant::is_planted(Plant::ForgetTombstone) && is_tombstone(&view.value) => {}
             Ok(view) => {
                 self.show(slot, &key, row(heads, changes, &view))?;
+                self.note_ruling(slot.collection, view.ruled_by)?;
                 if is_current {
                     self.note_breach(slot, view.breach.as_deref(), now)?;
                 }

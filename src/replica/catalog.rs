@@ -114,6 +114,10 @@ impl Catalog {
         })
     }
 
+    pub(super) fn name(&self, number: Number) -> Option<(SpaceId, CollectionId)> {
+        self.names.get(&number).cloned()
+    }
+
     pub(super) fn spaces(&self) -> Vec<SpaceId> {
         self.numbers
             .keys()

@@ -251,8 +251,13 @@ impl FirstView {
         &self.value
     }
 
-    /// The same as the engine takes it, with what `breach` says of the value.
-    pub fn into_projection(self, breach: impl FnOnce(&Value) -> Option<String>) -> Projection {
+    /// The same as the engine takes it, with what `breach` says of the value,
+    /// by the ruling `ruled_by`.
+    pub fn into_projection(
+        self,
+        ruled_by: u64,
+        breach: impl FnOnce(&Value) -> Option<String>,
+    ) -> Projection {
         let breach = breach(&self.value);
         let shown = Shown {
             value: self.value,
@@ -264,6 +269,7 @@ impl FirstView {
             changes: self.changes,
             view: Ok(View {
                 breach,
+                ruled_by,
                 ..View::from(shown)
             }),
         }

@@ -123,6 +123,13 @@ pub(super) fn node(collection: Number, prefix: &[u8]) -> Vec<u8> {
     writer.finish()
 }
 
+/// Key in table `views` of what the views of a collection were judged by.
+pub(super) fn ruled(collection: Number) -> Vec<u8> {
+    let mut key = shown(collection);
+    key.push(0);
+    key
+}
+
 /// Key in table `views` of how many views of a collection show a record that is not deleted. No
 /// collection has the number that it begins with.
 pub(super) fn shown(collection: Number) -> Vec<u8> {

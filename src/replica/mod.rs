@@ -23,6 +23,7 @@ mod quarantine;
 mod read;
 mod repair;
 mod rows;
+mod ruled;
 mod stem;
 #[cfg(test)]
 mod tests;
@@ -122,6 +123,8 @@ pub struct Replica {
     /// Newest number of each space's log, the current batch included.
     lsns: RefCell<BTreeMap<SpaceId, Lsn>>,
     graphs: GraphCache,
+    /// Collections whose views are being judged again, and by what.
+    ruling: BTreeMap<Number, u64>,
     operations: OperationsCache,
     packed: PackedCache,
     quarantine: QuarantineSize,
@@ -159,6 +162,7 @@ impl Replica {
             catalog,
             lsns: RefCell::default(),
             graphs: GraphCache::default(),
+            ruling: BTreeMap::new(),
             operations: OperationsCache::default(),
             packed: PackedCache::default(),
             quarantine,

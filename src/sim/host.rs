@@ -328,7 +328,7 @@ impl Host {
     /// Projects a record as a node's projector does.
     pub(super) fn project(&self, key: RecordKey) -> Event {
         if let Ok(Some(first)) = self.first_view(&key) {
-            return Event::Projected(first.into_projection(|it| self.program.breach(&key, it)));
+            return Event::Projected(first.into_projection(0, |it| self.program.breach(&key, it)));
         }
         let loaded = match self.load(&key) {
             Ok(loaded) => loaded,

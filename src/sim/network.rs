@@ -476,6 +476,8 @@ const fn event_link(event: &Event) -> Option<LinkId> {
         | Event::Import { .. }
         | Event::Projected(_)
         | Event::NotProjected(_)
+        | Event::Ruling(..)
+        | Event::Ruled(..)
         | Event::Folded(..)
         | Event::Unfolded(..)
         | Event::Compact(_)

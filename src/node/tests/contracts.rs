@@ -423,3 +423,37 @@ async fn json_takes_on_the_kinds_that_the_contract_says() {
     let wrong = notes.patch(id, &json!({"body": 7})).await.unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Breach);
 }
+
+#[tokio::test]
+async fn a_node_goes_on_with_what_an_earlier_one_did_not_judge() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let ruled = Contract::builder("jobs", 1)
+        .field("title", Field::string())
+        .rule(Rule::custom("polite", 1, "title"))
+        .build()
+        .unwrap();
+    // This program does not define the rule, so that nothing is judged by it.
+    let node = Node::builder().store_in(Arc::clone(&store)).open();
+    let node = node.await.unwrap();
+    node.publish(&ruled).await.unwrap();
+    let jobs = node.records("jobs").unwrap();
+    jobs.insert(&json!({"title": "now"})).await.unwrap();
+    assert!(breaches(&node).await.is_empty());
+    node.shutdown().await.unwrap();
+    // The next one does, and declares nothing.
+    let polite = |_: &Value| Err("it must be polite");
+    let known = Node::builder().rule("polite", 1, polite).unwrap();
+    let node = known.store_in(Arc::clone(&store)).open().await.unwrap();
+    until(async || !breaches(&node).await.is_empty()).await;
+    let number = |rows: &Rows<'_>| {
+        let jobs = "jobs".parse().unwrap();
+        rows.number(node.space(), Some(&jobs)).unwrap().unwrap()
+    };
+    let ruled_by = || {
+        let snapshot = store.snapshot().unwrap();
+        let rows = Rows::new(snapshot.as_ref());
+        rows.ruled_by(number(&rows)).unwrap()
+    };
+    until(async || ruled_by().is_some_and(|it| it != 0)).await;
+    node.shutdown().await.unwrap();
+}

@@ -311,6 +311,7 @@ fn other_policies_that_show_the_same_are_no_news() {
             value: vec![value],
             shown_by,
             breach: None,
+            ruled_by: 0,
         };
         let projection = Projection {
             key: key.clone(),
@@ -322,4 +323,52 @@ fn other_policies_that_show_the_same_are_no_news() {
         let shown = replica.commit(Durability::Immediate).unwrap().shown;
         assert_eq!(shown.len(), news, "by {shown_by}");
     }
+}
+
+#[test]
+fn a_collection_is_ruled_by_what_judged_all_of_its_views() {
+    let (store, mut replica) = replica();
+    let key = key("notes");
+    let mut writer = Writer::new(replica.id(), &key);
+    let mut edit = |replica: &mut Replica, n, ruled_by| {
+        let mut it = write(&key, writer.set("n", n));
+        let view = View {
+            value: vec![1],
+            ruled_by,
+            ..View::default()
+        };
+        it.view = Some((writer.0.heads(), view));
+        replica.capture(&[it], CAUSE).unwrap();
+    };
+    let ruled = |replica: &mut Replica| {
+        replica.commit(Durability::Immediate).unwrap();
+        let snapshot = store.snapshot().unwrap();
+        let rows = Rows::new(snapshot.as_ref());
+        let slot = rows.slot(&key).unwrap().unwrap();
+        rows.ruled_by(slot.collection).unwrap()
+    };
+    edit(&mut replica, 1, 5);
+    assert_eq!(ruled(&mut replica), None);
+    let (space, collection) = (key.space, key.collection.clone());
+    replica.begin_ruling(space, &collection, 5).unwrap();
+    replica.end_ruling(space, &collection, 5);
+    edit(&mut replica, 2, 5);
+    assert_eq!(ruled(&mut replica), Some(5));
+    // Another begins, and stops in the middle of it.
+    replica.begin_ruling(space, &collection, 6).unwrap();
+    assert_eq!(ruled(&mut replica), Some(0));
+    // What the first judges meanwhile keeps the second from having judged all.
+    edit(&mut replica, 3, 5);
+    replica.end_ruling(space, &collection, 6);
+    assert_eq!(ruled(&mut replica), Some(0));
+    replica.begin_ruling(space, &collection, 6).unwrap();
+    edit(&mut replica, 4, 6);
+    replica.end_ruling(space, &collection, 6);
+    assert_eq!(ruled(&mut replica), Some(6));
+    edit(&mut replica, 5, 7);
+    assert_eq!(ruled(&mut replica), Some(0));
+    replica.begin_ruling(space, &collection, 0).unwrap();
+    edit(&mut replica, 6, 0);
+    replica.end_ruling(space, &collection, 0);
+    assert_eq!(ruled(&mut replica), None);
 }
