@@ -1,9 +1,6 @@
 //! Notes that two devices edit, and the program as somebody types into it.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that fails says so by a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -32,7 +29,11 @@ async fn until(editor: &Editor, what: &str) {
         }
     };
     let ended = tokio::time::timeout(PATIENCE, wait).await;
-    assert!(ended.is_ok(), "it shows {:?} and never {what:?}", shown(editor).await);
+    assert!(
+        ended.is_ok(),
+        "it shows {:?} and never {what:?}",
+        shown(editor).await
+    );
 }
 
 #[tokio::test]

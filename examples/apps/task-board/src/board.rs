@@ -36,8 +36,8 @@ pub struct Column {
 pub enum Purpose {
     /// A new task in the selected column.
     Add,
-    /// Another title of this task.
-    Rename(RecordId),
+    /// Another title of this task, which had that one when the typing began.
+    Rename(RecordId, String),
     /// Who does this task.
     Assign(RecordId),
     /// What titles have to have in them.
@@ -81,7 +81,15 @@ pub struct Board {
     pub network: Network,
     /// Whether the keys are shown.
     pub shows_help: bool,
+    /// The task that is to be selected as soon as it is shown where it was put.
+    follows: Option<RecordId>,
+    /// Tasks that were changed here, the last one last, for undo; and those undone, for redo.
+    done: Vec<RecordId>,
+    undone: Vec<RecordId>,
 }
+
+/// Changes that undo finds by itself; of older ones the task has to be selected.
+const DONE_MAX: usize = 1_000;
 
 impl Board {
     /// The board of a node's home space, for a person of this name.
@@ -111,6 +119,9 @@ impl Board {
             others: BTreeMap::new(),
             network: Network::default(),
             shows_help: false,
+            follows: None,
+            done: Vec::new(),
+            undone: Vec::new(),
             node,
         };
         board.look_around();
@@ -118,8 +129,12 @@ impl Board {
         Ok(board)
     }
 
-    /// The selected task, if the column has any.
+    /// The selected task, if the column has any; none while the one that was just moved is not shown yet, so
+    /// that nothing is done to its neighbour.
     pub fn selected(&self) -> Option<&LiveRecord> {
+        if self.follows.is_some() {
+            return None;
+        }
         self.columns.get(self.column)?.tasks.get(self.row)
     }
 
@@ -176,7 +191,10 @@ impl Board {
         match action {
             Action::Quit => return false,
             Action::Across(by) => self.select_column(by),
-            Action::Along(by) => self.row = moved(self.row, by, self.shown().len()),
+            Action::Along(by) => {
+                self.follows = None;
+                self.row = moved(self.row, by, self.shown().len());
+            }
             Action::Help => self.shows_help = !self.shows_help,
             Action::Add => self.line = Some((Purpose::Add, Input::default())),
             Action::Filter => self.line = Some((Purpose::Filter, Input::new(&self.filter))),
@@ -208,24 +226,33 @@ impl Board {
 
     async fn change(&mut self, action: Action) -> Result<()> {
         if action == Action::Accept {
-            return match self.line.take() {
-                Some((purpose, input)) => self.accept(purpose, input.text().trim()).await,
-                None => Ok(()),
+            let Some((purpose, input)) = self.line.take() else {
+                return Ok(());
             };
+            let accepted = self.accept(purpose.clone(), input.text().trim()).await;
+            if accepted.is_err() {
+                // What was typed can be mended.
+                self.line = Some((purpose, input));
+            }
+            return accepted;
+        }
+        if matches!(action, Action::Undo | Action::Redo) {
+            return self.undo(action == Action::Undo).await;
         }
         let Some(id) = self.selected().map(|it| it.id) else {
             self.message = Some("there is no task here; a adds one".to_owned());
             return Ok(());
         };
         if let Action::Carry(by) = action {
-            self.carry(id, by).await
-        } else if let Action::Shift(by) = action {
-            self.shift(id, by).await
-        } else if action == Action::Delete {
-            self.tasks.delete(id).await.map(drop)
-        } else {
-            self.undo(id, action == Action::Undo).await
+            return self.carry(id, by).await;
         }
+        if let Action::Shift(by) = action {
+            return self.shift(id, by).await;
+        }
+        if self.tasks.delete(id).await? {
+            self.has_changed(id);
+        }
+        Ok(())
     }
 
     async fn accept(&mut self, purpose: Purpose, text: &str) -> Result<()> {
@@ -237,7 +264,7 @@ impl Board {
             return Ok(());
         }
         match purpose {
-            Purpose::Add | Purpose::Rename(_) if text.is_empty() => {
+            Purpose::Add | Purpose::Rename(..) if text.is_empty() => {
                 self.message = Some("a task has a title; nothing was changed".to_owned());
             }
             Purpose::Add => {
@@ -248,19 +275,25 @@ impl Board {
                         .get(self.column)
                         .map_or(COLUMNS[0], |it| it.name)
                         .to_owned(),
-                    place: self.place_at(self.column, self.shown().len(), None),
+                    place: self.place_at(self.column, usize::MAX, None).await?,
                     assignee: None,
                 };
-                self.tasks.insert(&task).await?;
+                let id = self.tasks.insert(&task).await?;
+                self.has_changed(id);
             }
-            Purpose::Rename(id) => {
-                let rename = |task: &mut Task| task.title = Text::from(text);
+            Purpose::Rename(id, base) => {
+                let rename = |task: &mut Task| {
+                    let title = merged(&base, text, task.title.as_str());
+                    task.title = Text::from(title);
+                };
                 self.tasks.update(id, rename).await?;
+                self.has_changed(id);
             }
             Purpose::Assign(id) => {
                 let assignee = (!text.is_empty()).then(|| text.to_owned());
                 let assign = |task: &mut Task| task.assignee.clone_from(&assignee);
                 self.tasks.update(id, assign).await?;
+                self.has_changed(id);
             }
             Purpose::Filter => {
                 text.clone_into(&mut self.filter);
@@ -282,7 +315,8 @@ impl Board {
         let id = selected.id;
         self.line = match (selected.read::<Task>(), action) {
             (Ok(task), Action::Rename) => {
-                Some((Purpose::Rename(id), Input::new(task.title.as_str())))
+                let title = task.title.as_str();
+                Some((Purpose::Rename(id, title.to_owned()), Input::new(title)))
             }
             (Ok(task), _) => {
                 let assignee = task.assignee.unwrap_or_else(|| self.name.clone());
@@ -300,17 +334,16 @@ impl Board {
         let (Some(name), true) = (COLUMNS.get(to), to != self.column) else {
             return Ok(());
         };
-        let place = self.place_at(
-            to,
-            self.columns.get(to).map_or(0, |it| it.tasks.len()),
-            None,
-        );
+        let place = self.place_at(to, usize::MAX, None).await?;
         let carry = |task: &mut Task| {
             (*name).clone_into(&mut task.column);
             task.place = place;
         };
         self.tasks.update(id, carry).await?;
-        self.until_shown(id, to).await
+        self.has_changed(id);
+        self.column = to;
+        self.follows = Some(id);
+        Ok(())
     }
 
     async fn shift(&mut self, id: RecordId, by: isize) -> Result<()> {
@@ -320,17 +353,38 @@ impl Board {
         }
         // It stands behind the one that it passes on its way down, before it on its way up.
         let before = if by > 0 { to + 1 } else { to };
-        let place = self.place_at(self.column, before, Some(id));
+        let place = self.place_at(self.column, before, Some(id)).await?;
         self.tasks.update(id, |task| task.place = place).await?;
-        self.until_shown(id, self.column).await
+        self.has_changed(id);
+        Ok(())
     }
 
-    async fn undo(&mut self, id: RecordId, is_undo: bool) -> Result<()> {
+    /// Takes back the last change that was made here, or makes it again. Where none is left of those since
+    /// the start it is the last one of the selected task, whenever that was.
+    async fn undo(&mut self, is_undo: bool) -> Result<()> {
+        let stack = if is_undo {
+            &mut self.done
+        } else {
+            &mut self.undone
+        };
+        let last = stack.pop();
+        let Some(id) = last.or_else(|| self.selected().map(|it| it.id)) else {
+            self.message = Some("there is nothing to take back".to_owned());
+            return Ok(());
+        };
         let done = if is_undo {
             self.tasks.undo(id).await?
         } else {
             self.tasks.redo(id).await?
         };
+        if done.is_some() {
+            let other = if is_undo {
+                &mut self.undone
+            } else {
+                &mut self.done
+            };
+            other.push(id);
+        }
         self.message = Some(match done {
             Some(done) if done.kept.is_empty() => return Ok(()),
             Some(_) => "others have changed it since: their changes stay".to_owned(),
@@ -340,39 +394,45 @@ impl Board {
         Ok(())
     }
 
-    /// Waits until the own change of a task is shown, and goes with it.
-    async fn until_shown(&mut self, id: RecordId, column: usize) -> Result<()> {
-        // The filter may hide it, somebody may delete it: then it is not waited for.
-        for _ in 0..8 {
-            let tasks = self.columns.get(column).map(|it| it.tasks.as_slice());
-            let row = tasks.and_then(|it| it.iter().position(|it| it.id == id));
-            if let Some(row) = row {
-                (self.column, self.row) = (column, row);
-            }
-            let waited = std::time::Duration::from_millis(20);
-            match tokio::time::timeout(waited, self.changed()).await {
-                Ok(changed) => changed?,
-                Err(_elapsed) => break,
-            }
+    /// Remembers that a task was changed here.
+    fn has_changed(&mut self, id: RecordId) {
+        if self.done.len() >= DONE_MAX {
+            self.done.remove(0);
         }
-        Ok(())
+        self.done.push(id);
+        self.undone.clear();
     }
 
-    /// A place in a column before the task at `before`; `without` is not there.
-    fn place_at(&self, column: usize, before: usize, without: Option<RecordId>) -> f64 {
+    /// A place in a column before the task at `before`; `without` is not there. Where no number is left
+    /// between two neighbours the column is numbered anew.
+    async fn place_at(
+        &self,
+        column: usize,
+        before: usize,
+        without: Option<RecordId>,
+    ) -> Result<f64> {
         let tasks = self.columns.get(column).map(|it| it.tasks.as_slice());
         let tasks = tasks.unwrap_or_default();
-        let place = |it: &LiveRecord| it.read::<Task>().ok().map(|it| it.place);
-        let is_other = |it: &&LiveRecord| Some(it.id) != without;
         let (ahead, behind) = tasks.split_at(before.min(tasks.len()));
+        let is_other = |it: &&LiveRecord| Some(it.id) != without;
+        let place = |it: &LiveRecord| it.read::<Task>().ok().map(|it| it.place);
         let low = ahead.iter().rfind(is_other).and_then(place);
         let high = behind.iter().find(is_other).and_then(place);
-        match (low, high) {
-            (Some(low), Some(high)) => f64::midpoint(low, high),
-            (Some(low), None) => low + 1.0,
-            (None, Some(high)) => high - 1.0,
-            (None, None) => 0.0,
+        if let Some(place) = between(low, high) {
+            return Ok(place);
         }
+        let (mut next, mut found) = (0.0, 0.0);
+        for (row, task) in tasks.iter().enumerate() {
+            if row == before {
+                found = next;
+                next += 1.0;
+            }
+            if is_other(&task) {
+                self.tasks.update(task.id, |it| it.place = next).await?;
+                next += 1.0;
+            }
+        }
+        Ok(if before >= tasks.len() { next } else { found })
     }
 
     fn shown(&self) -> &[LiveRecord] {
@@ -381,15 +441,17 @@ impl Board {
     }
 
     fn select_column(&mut self, by: isize) {
+        self.follows = None;
         self.column = moved(self.column, by, self.columns.len());
         self.keep_selected(None);
     }
 
     /// Stays at the task that was selected, wherever in its column it is now; else in the column.
     fn keep_selected(&mut self, before: Option<RecordId>) {
-        let is_it = |it: &LiveRecord| Some(it.id) == before;
+        let is_it = |it: &LiveRecord| Some(it.id) == self.follows.or(before);
         if let Some(row) = self.shown().iter().position(is_it) {
             self.row = row;
+            self.follows = None;
         }
         self.row = self.row.min(self.shown().len().saturating_sub(1));
         self.show_oneself();
@@ -442,4 +504,74 @@ impl Column {
 /// A place among `count`, moved by so many.
 fn moved(at: usize, by: isize, count: usize) -> usize {
     at.saturating_add_signed(by).min(count.saturating_sub(1))
+}
+
+/// A number between two; none if they leave no room.
+fn between(low: Option<f64>, high: Option<f64>) -> Option<f64> {
+    let (place, low, high) = match (low, high) {
+        (Some(low), Some(high)) => (f64::midpoint(low, high), low, high),
+        (Some(low), None) => (low + 1.0, low, f64::INFINITY),
+        (None, Some(high)) => (high - 1.0, f64::NEG_INFINITY, high),
+        (None, None) => return Some(0.0),
+    };
+    (low < place && place < high).then_some(place)
+}
+
+/// What becomes of `now`, if somebody made `mine` of `base` while others made `now` of it. Where both
+/// changed the same characters theirs stay, and what was typed stands behind them.
+fn merged(base: &str, mine: &str, now: &str) -> String {
+    let [base, mine, now] = [base, mine, now].map(|it| it.chars().collect::<Vec<_>>());
+    let (my_start, my_end, typed) = difference(&base, &mine);
+    let (start, end, theirs) = difference(&base, &now);
+    let written = start + theirs.len();
+    let range = if my_end <= start {
+        my_start..my_end
+    } else if my_start >= end {
+        my_start - end + written..my_end - end + written
+    } else {
+        written..written
+    };
+    let mut merged = now;
+    merged.splice(range, typed);
+    merged.into_iter().collect()
+}
+
+/// Which characters of the first were replaced to get the second, and by what.
+fn difference(from: &[char], to: &[char]) -> (usize, usize, Vec<char>) {
+    let same = |(one, other): &(&char, &char)| one == other;
+    let start = from.iter().zip(to).take_while(same).count();
+    let (from_rest, to_rest) = (from.split_at(start).1, to.split_at(start).1);
+    let tails = from_rest.iter().rev().zip(to_rest.iter().rev());
+    let tail = tails.take_while(same).count();
+    let new = to_rest.split_at(to_rest.len() - tail).0.to_vec();
+    (start, from.len() - tail, new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{between, merged};
+
+    #[test]
+    fn what_others_type_into_a_title_meanwhile_stays() {
+        assert_eq!(merged("sow", "sow beans", "sow"), "sow beans");
+        assert_eq!(merged("sow", "sow beans", "today sow"), "today sow beans");
+        assert_eq!(merged("sow", "today sow", "sow beans"), "today sow beans");
+        assert_eq!(merged("sow", "saw", "sew"), "seaw");
+        assert_eq!(merged("abc", "", "abc d"), " d");
+        assert_eq!(merged("abc", "abc", "x"), "x");
+    }
+
+    #[test]
+    fn a_place_is_strictly_between_its_neighbours_or_there_is_none() {
+        assert_eq!(between(Some(1.0), Some(2.0)), Some(1.5));
+        assert_eq!(between(None, None), Some(0.0));
+        for none in [
+            (Some(1.0), Some(1.0)),
+            (Some(1e300), None),
+            (Some(1.0), Some(1.0 + f64::EPSILON)),
+            (Some(f64::NAN), None),
+        ] {
+            assert_eq!(between(none.0, none.1), None, "{none:?}");
+        }
+    }
 }

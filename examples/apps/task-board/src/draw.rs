@@ -82,7 +82,7 @@ fn item(board: &Board, record: &LiveRecord) -> ListItem<'static> {
 fn who_is_at(board: &Board, task: RecordId) -> impl Iterator<Item = String> {
     let others = board.others.values();
     let here = others.filter(move |it| it.task == Some(task));
-    here.map(|it| printable(&it.name))
+    here.map(|it| short(&it.name, 20))
 }
 
 fn status(board: &Board) -> Paragraph<'static> {
@@ -91,7 +91,7 @@ fn status(board: &Board) -> Paragraph<'static> {
         let names: Vec<_> = board
             .others
             .values()
-            .map(|it| printable(&it.name))
+            .map(|it| short(&it.name, 20))
             .collect();
         parts.push(format!("here: {}", names.join(", ")));
     }
@@ -104,7 +104,7 @@ fn status(board: &Board) -> Paragraph<'static> {
 fn network(network: &Network) -> String {
     let devices = match (network.links, &network.trouble) {
         (0, None) => return "not linked with anybody".to_owned(),
-        (0, Some(why)) => return format!("offline, trying again: {}", printable(why)),
+        (0, Some(why)) => return format!("offline, trying again: {}", short(why, 60)),
         (1, _) => "linked with 1 device".to_owned(),
         (links, _) => format!("linked with {links} devices"),
     };
@@ -123,7 +123,7 @@ fn draw_line(frame: &mut Frame<'_>, place: Rect, board: &Board) {
     };
     let prompt = match purpose {
         Purpose::Add => "new task: ",
-        Purpose::Rename(_) => "title: ",
+        Purpose::Rename(..) => "title: ",
         Purpose::Assign(_) => "done by: ",
         Purpose::Filter => "titles with: ",
     };
@@ -152,6 +152,15 @@ fn draw_help(frame: &mut Frame<'_>, place: Rect) {
         .areas(place);
     frame.render_widget(Clear, place);
     frame.render_widget(Paragraph::new(HELP).block(block), place);
+}
+
+/// The beginning of a text, so that there is room for more.
+fn short(text: &str, max: usize) -> String {
+    let mut shown: String = printable(text).chars().take(max).collect();
+    if shown.chars().count() < text.chars().count() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// What others have written, without what would steer the terminal.

@@ -1,6 +1,6 @@
 //! `task-board`: the board in a terminal.
 
-use std::io::{IsTerminal as _, stdout};
+use std::io::{IsTerminal as _, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEvent};
-use syncline::{Node, Result};
+use syncline::{Error, ErrorKind, Node, Result};
 use task_board::board::Board;
 use task_board::draw::draw;
 use task_board::keys::action;
@@ -42,7 +42,7 @@ const KEYS_MAX: usize = 64;
 #[expect(clippy::print_stderr, reason = "a program says why it ends")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    if !stdout().is_terminal() {
+    if !(stdin().is_terminal() && stdout().is_terminal()) {
         eprintln!("task-board: this is no terminal; run it in one");
         return ExitCode::from(2);
     }
@@ -73,7 +73,7 @@ async fn show(args: &Args, node: &Node) -> Result<()> {
     }
     let keys = read_keys();
     // Puts the terminal back also when the program panics.
-    let mut terminal = ratatui::init();
+    let mut terminal = ratatui::try_init().map_err(|error| terminal_failed(&error))?;
     let ended = interact(&mut terminal, &mut board, keys).await;
     ratatui::restore();
     ended
@@ -87,8 +87,7 @@ async fn interact(
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         if let Err(error) = terminal.draw(|frame| draw(frame, board)) {
-            let message = format!("the terminal can't be written to: {error}");
-            return Err(syncline::Error::new(syncline::ErrorKind::Io, message));
+            return Err(terminal_failed(&error));
         }
         tokio::select! {
             key = keys.recv() => {
@@ -105,6 +104,13 @@ async fn interact(
             _ = looks.tick() => board.look_at_network().await?,
         }
     }
+}
+
+fn terminal_failed(error: &std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Io,
+        format!("the terminal can't be used: {error}"),
+    )
 }
 
 /// Reads the terminal on a thread of its own, which ends with the program.

@@ -114,6 +114,11 @@ not linked with anybody
     .await;
     keys(&mut board, "d").await;
     until(&mut board, |it| it.contains("open 0")).await;
+    // Undo finds what was deleted, redo deletes it again.
+    keys(&mut board, "u").await;
+    until(&mut board, |it| it.contains("open 1")).await;
+    press(&mut board, KeyCode::Char('r'), KeyModifiers::CONTROL).await;
+    until(&mut board, |it| it.contains("open 0")).await;
     keys(&mut board, "e").await;
     assert!(screen(&board, (80, 12)).contains("there is no task here"));
     node.shutdown().await.unwrap();
@@ -137,7 +142,12 @@ async fn what_is_wrong_is_said_and_nothing_is_lost() {
         "{}",
         screen(&board, (160, 12))
     );
-    until(&mut board, |it| !it.contains('@')).await;
+
+    let shown = screen(&board, (160, 12));
+    assert!(
+        shown.contains("done by: Anayyy"),
+        "what was typed can be mended: {shown}"
+    );
     for size in [(1, 1), (20, 5), (3, 40), (200, 3)] {
         board.shows_help = true;
         drop(screen(&board, size));
