@@ -88,7 +88,8 @@ async fn a_board_is_filled_sorted_and_undone_by_keys() {
     keys(&mut board, "L").await;
     until(&mut board, |it| it.contains("doing 1")).await;
     keys(&mut board, "m\n").await;
-    until(&mut board, |it| it.contains("sow @Ana")).await;
+    // Each column hears for itself of what goes from one to another.
+    until(&mut board, |it| it.contains("sow @Ana") && it.contains("open 2")).await;
     assert_eq!(
         screen(&board, (60, 8)),
         "\
@@ -105,7 +106,7 @@ not linked with anybody
     keys(&mut board, "u").await;
     until(&mut board, |it| it.contains("sow") && !it.contains("@Ana")).await;
     keys(&mut board, "u").await;
-    until(&mut board, |it| it.contains("open 3")).await;
+    until(&mut board, |it| it.contains("open 3") && it.contains("doing 0")).await;
     board.column = 0;
     keys(&mut board, "/we\n").await;
     until(&mut board, |it| {
