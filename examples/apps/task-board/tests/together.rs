@@ -89,7 +89,10 @@ async fn a_board_is_filled_sorted_and_undone_by_keys() {
     until(&mut board, |it| it.contains("doing 1")).await;
     keys(&mut board, "m\n").await;
     // Each column hears for itself of what goes from one to another.
-    until(&mut board, |it| it.contains("sow @Ana") && it.contains("open 2")).await;
+    until(&mut board, |it| {
+        it.contains("sow @Ana") && it.contains("open 2")
+    })
+    .await;
     assert_eq!(
         screen(&board, (60, 8)),
         "\
@@ -106,7 +109,10 @@ not linked with anybody
     keys(&mut board, "u").await;
     until(&mut board, |it| it.contains("sow") && !it.contains("@Ana")).await;
     keys(&mut board, "u").await;
-    until(&mut board, |it| it.contains("open 3") && it.contains("doing 0")).await;
+    until(&mut board, |it| {
+        it.contains("open 3") && it.contains("doing 0")
+    })
+    .await;
     board.column = 0;
     keys(&mut board, "/we\n").await;
     until(&mut board, |it| {
