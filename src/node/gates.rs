@@ -1,12 +1,11 @@
 //! Gates of a space, and which contracts count by them.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Value as Json, json};
 
-use super::rulings::Rulings;
+use super::rulings::{Rulings, first_views};
 use super::{Node, projector};
 use crate::contract::{Contract, Gate};
 use crate::doc::{PathStep, Value};
@@ -14,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, ReplicaId, SpaceId};
 use crate::limits;
 use crate::record;
-use crate::replica::{Rows, ShownView};
+use crate::replica::ShownView;
 use crate::store::{Snapshot, Store};
 
 /// The collection of each space in which its gates are, a record for each.
@@ -166,30 +165,17 @@ impl Rulings {
 
     /// Takes in the gates that a store has of a space.
     pub(super) fn load_gates(&self, snapshot: &dyn Snapshot, space: SpaceId) -> Result<()> {
-        let collection: CollectionId = GATES.parse()?;
-        let rows = Rows::new(snapshot);
-        let Some(number) = rows.number(space, Some(&collection))? else {
-            return Ok(());
-        };
-        let mut looked = 0;
-        rows.views(number, &mut |record, view| {
-            let key = RecordKey {
-                space,
-                collection: collection.clone(),
-                record,
-            };
-            let value = Value::from_bytes(&view.value).ok();
-            if let Some(gate) = value.and_then(|it| read(&key, &it)) {
-                let name = gate.name().to_owned();
-                self.gates.set(space, &name, Some(gate));
-            }
-            looked += 1;
-            if looked < limits::GATES_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })
+        first_views(
+            snapshot,
+            (space, GATES),
+            limits::GATES_MAX,
+            &mut |key, value| {
+                if let Some(gate) = read(key, value) {
+                    let name = gate.name().to_owned();
+                    self.gates.set(space, &name, Some(gate));
+                }
+            },
+        )
     }
 }
 

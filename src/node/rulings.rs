@@ -380,9 +380,9 @@ fn shown_by(policies: u64, evolving: Option<&Arc<Contract>>) -> u64 {
     let Some(contract) = evolving else {
         return policies;
     };
-    let digest = u128::from_be_bytes(contract.digest());
-    let [half, _] = [digest >> 64, digest].map(|it| u64::try_from(it & u128::from(u64::MAX)));
-    (policies ^ half.unwrap_or(u64::MAX)).max(NO_LENS + 1)
+    let half = contract.digest().first_chunk().copied();
+    let form = half.map_or(u64::MAX, u64::from_be_bytes);
+    (policies ^ form).max(NO_LENS + 1)
 }
 
 /// The contracts that a store has of a space; no more records are looked at than may be contracts.
@@ -391,7 +391,26 @@ fn contracts(
     space: SpaceId,
     visit: &mut dyn FnMut(Contract),
 ) -> Result<()> {
-    let collection: CollectionId = CONTRACTS.parse()?;
+    first_views(
+        snapshot,
+        (space, CONTRACTS),
+        limits::CONTRACTS_MAX,
+        &mut |key, value| {
+            if let Some(contract) = read(key, value) {
+                visit(contract);
+            }
+        },
+    )
+}
+
+/// The views of the first records of a collection of ours in a space.
+pub(super) fn first_views(
+    snapshot: &dyn Snapshot,
+    (space, collection): (SpaceId, &str),
+    max: usize,
+    visit: &mut dyn FnMut(&RecordKey, &Value),
+) -> Result<()> {
+    let collection: CollectionId = collection.parse()?;
     let rows = Rows::new(snapshot);
     let Some(number) = rows.number(space, Some(&collection))? else {
         return Ok(());
@@ -403,12 +422,11 @@ fn contracts(
             collection: collection.clone(),
             record,
         };
-        let contract = Value::from_bytes(&view.value).ok();
-        if let Some(contract) = contract.and_then(|it| read(&key, &it)) {
-            visit(contract);
+        if let Ok(value) = Value::from_bytes(&view.value) {
+            visit(&key, &value);
         }
         looked += 1;
-        if looked < limits::CONTRACTS_MAX {
+        if looked < max {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())

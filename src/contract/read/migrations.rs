@@ -43,13 +43,7 @@ fn step(json: &Json, path: &str) -> Read<Step> {
         let from = from.to_owned();
         Step::Convert { from, was, to, is }
     } else {
-        let name = object.string("custom")?;
-        let name = object.needed("custom", name)?;
-        let parts = name.rsplit_once('@');
-        let parts = parts.and_then(|(name, version)| Some((name, version.parse().ok()?)));
-        let Some((name, version)) = parts else {
-            return Err(at(&object.place("custom"), "it is not NAME@VERSION"));
-        };
+        let (name, version) = object.custom()?;
         let name = name.to_owned();
         Step::Custom { name, version }
     };

@@ -77,6 +77,15 @@ impl<'j> Object<'j> {
         inside(&self.path, key)
     }
 
+    /// What the program's own function is called, as `NAME@VERSION`.
+    fn custom(&mut self) -> Read<(&'j str, u32)> {
+        let name = self.string("custom")?;
+        let name = self.needed("custom", name)?;
+        let parts = name.rsplit_once('@');
+        let parts = parts.and_then(|(name, version)| Some((name, version.parse().ok()?)));
+        parts.ok_or_else(|| at(&self.place("custom"), "it is not NAME@VERSION"))
+    }
+
     pub(in crate::contract) fn get(&mut self, key: &'static str) -> Option<&'j Json> {
         self.asked.insert(key);
         self.map.get(key)
@@ -287,13 +296,7 @@ pub(in crate::contract) fn read_rule(json: &Json, path: &str) -> Read<Rule> {
             comparison.map_err(|it: Error| at(&object.place("order"), &it.to_string()));
         Rule::order(left, comparison?, right)
     } else {
-        let name = object.string("custom")?;
-        let name = object.needed("custom", name)?;
-        let parts = name.rsplit_once('@');
-        let parts = parts.and_then(|(name, version)| Some((name, version.parse().ok()?)));
-        let Some((name, version)) = parts else {
-            return Err(at(&object.place("custom"), "it is not NAME@VERSION"));
-        };
+        let (name, version) = object.custom()?;
         Rule::custom(name, version, object.string("path")?.unwrap_or_default())
     };
     object.done()?;
