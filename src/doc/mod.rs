@@ -42,6 +42,7 @@ pub use inspect::{
 pub use lens::{Lens, NO_LENS, Shown};
 pub use outline::{Outline, outline};
 pub use scope::{Replicating, replicating};
+pub use value::key::order_key;
 pub use value::order::Number;
 pub use value::{Patch, PathStep, Value};
 

@@ -28,12 +28,13 @@ use crate::access::{Identity, Policy};
 use crate::doc::Received;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::id::{CollectionId, CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::limits;
 use crate::peer::{DialSettings, Dialer, PeerAddress, PeerEvent};
 use crate::plant::{self, Plant};
 use crate::replica::{
-    Admission, Folding, Intake, Projection, Quarantined, Replica, ShownView, Unfolded, Which, Write,
+    Admission, Folding, IndexColumn, Intake, Projection, Quarantined, Replica, ShownView, Unfolded,
+    Which, Write,
 };
 use crate::session::Inbound;
 use crate::store::{Durability, Store};
@@ -69,6 +70,9 @@ pub struct Config {
     /// How long the log is kept for a peer that does not come back.
     pub horizon: Duration,
 }
+
+/// The indexes that a collection is to have, each by its columns.
+pub type WantedIndexes = ((SpaceId, CollectionId), Vec<Vec<IndexColumn>>);
 
 /// What happens to an engine.
 #[derive(Debug)]
@@ -112,6 +116,14 @@ pub enum Event {
         key: RecordKey,
         /// Which peers.
         target: Target,
+    },
+    /// The application says which indexes a collection is to have, or nothing new; and asks for one step
+    /// of what is to be done for indexes.
+    Index {
+        /// Who waits for the step.
+        ticket: Ticket,
+        /// The indexes of a collection, by their columns.
+        wanted: Option<WantedIndexes>,
     },
     /// A caller waits no longer.
     Forget(Ticket),
@@ -184,6 +196,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// What can be folded is.
     Compacted(Result<Compacted>),
+    /// Whether there was anything to do for indexes.
+    Indexed(Result<bool>),
     /// Entries of the quarantine.
     Quarantined(Result<Vec<Quarantined>>),
 }
@@ -394,6 +408,7 @@ impl Engine {
                 key,
                 target,
             } => self.wait(ticket, &key, target),
+            Event::Index { ticket, wanted } => self.work_on_indexes(ticket, wanted),
             Event::Forget(ticket) => self.waiters.retain(|it| it.ticket != ticket),
             Event::Status(ticket) => {
                 let status = Box::new(self.status(now));

@@ -156,6 +156,7 @@ impl Engine {
                 Reply::Imported(_) => Reply::Imported(Err(error)),
                 Reply::Captured(_)
                 | Reply::Compacted(_)
+                | Reply::Indexed(_)
                 | Reply::Delivered(_)
                 | Reply::Status(_)
                 | Reply::Quarantined(_) => Reply::Captured(Err(error)),

@@ -16,8 +16,8 @@ pub use contracts::{
     POLICY_NAME_BYTES_MAX,
 };
 pub use queries::{
-    LIVE_MARGIN, LIVE_RECORDS_MAX, ORDER_COLUMNS_MAX, ORDER_KEY_BYTES_MAX, QUERY_BYTES_MAX,
-    QUERY_DEPTH_MAX,
+    INDEX_STEP_BYTES, INDEX_STEP_RECORDS, LIVE_MARGIN, LIVE_RECORDS_MAX, ORDER_COLUMNS_MAX,
+    ORDER_KEY_BYTES_MAX, QUERY_BYTES_MAX, QUERY_DEPTH_MAX,
 };
 
 /// Longest collection name, in bytes. Names travel in frames and stand in error messages.

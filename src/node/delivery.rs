@@ -76,6 +76,7 @@ impl Delivery {
             | Reply::Imported(_)
             | Reply::Status(_)
             | Reply::Compacted(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }

@@ -134,6 +134,7 @@ impl Shared {
             | Reply::Delivered(_)
             | Reply::Status(_)
             | Reply::Compacted(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => {
                 return Err(mismatched());
             }

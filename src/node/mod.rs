@@ -33,6 +33,8 @@ mod driver;
 mod edit;
 mod folder;
 mod history;
+mod indexed;
+mod indexer;
 mod link;
 mod live;
 mod progress;
@@ -286,6 +288,7 @@ impl Node {
             | Reply::Imported(_)
             | Reply::Delivered(_)
             | Reply::Compacted(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -306,6 +309,7 @@ impl Node {
             | Reply::Imported(_)
             | Reply::Delivered(_)
             | Reply::Status(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -322,6 +326,7 @@ impl Node {
             | Reply::Imported(_)
             | Reply::Compacted(_)
             | Reply::Delivered(_)
+            | Reply::Indexed(_)
             | Reply::Status(_) => Err(mismatched()),
         }
     }

@@ -261,6 +261,7 @@ impl Records {
             | Reply::Delivered(_)
             | Reply::Status(_)
             | Reply::Compacted(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }

@@ -14,6 +14,8 @@ mod fit;
 pub mod fold;
 mod graph;
 mod graph_cache;
+mod index;
+mod index_check;
 mod inventory;
 mod keys;
 mod known;
@@ -37,6 +39,7 @@ pub use apply::{Admission, Intake};
 pub use capture::{Projection, ShownView, View, Write};
 pub use fold::{Folded, Folding, Freed, Which};
 pub use graph::{Graph, Node};
+pub use index::{EntrySpan, Index, IndexColumn};
 pub use keys::{Number, Slot};
 pub use known::KnownPeer;
 pub use life::begin_new_life;
@@ -113,6 +116,7 @@ pub struct Replica {
     batch: Batch,
     id: StoreId,
     catalog: Catalog,
+    indexes: index::Indexes,
     /// Newest number of each space's log, the current batch included.
     lsns: RefCell<BTreeMap<SpaceId, Lsn>>,
     graphs: GraphCache,
@@ -143,12 +147,14 @@ impl Replica {
             None => QuarantineSize::default(),
         };
         let catalog = Catalog::load(snapshot.as_ref())?;
+        let indexes = index::load(snapshot.as_ref())?;
         let mut replica = Self {
             store,
             snapshot,
             batch: Batch::default(),
             id,
             catalog,
+            indexes,
             lsns: RefCell::default(),
             graphs: GraphCache::default(),
             operations: OperationsCache::default(),
@@ -449,7 +455,7 @@ impl Replica {
 /// again, and a peer tells again how far it is. Any later commit that waits for the disk keeps them.
 const fn is_derived(table: Table) -> bool {
     match table {
-        Table::Views | Table::Stale | Table::Cursors | Table::Peers => true,
+        Table::Views | Table::Index | Table::Stale | Table::Cursors | Table::Peers => true,
         Table::Meta
         | Table::Collections
         | Table::Log

@@ -480,6 +480,7 @@ const fn event_link(event: &Event) -> Option<LinkId> {
         | Event::Unfolded(..)
         | Event::Compact(_)
         | Event::Await { .. }
+        | Event::Index { .. }
         | Event::Forget(_)
         | Event::Status(_)
         | Event::Quarantine { .. }

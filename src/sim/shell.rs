@@ -191,7 +191,10 @@ impl World {
                 let result = result.map_err(|error| error.kind());
                 self.note(host, What::Imported(ticket, result));
             }
-            Reply::Compacted(Err(_)) | Reply::Status(_) | Reply::Quarantined(_) => {}
+            Reply::Compacted(Err(_))
+            | Reply::Indexed(_)
+            | Reply::Status(_)
+            | Reply::Quarantined(_) => {}
         }
     }
 }

@@ -60,11 +60,13 @@ pub enum Table {
     Snapshots,
     /// Records with so many loose changes that they are to be folded.
     Due,
+    /// Collection, index, values of its columns, record; and what indexes a collection has.
+    Index,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Collections,
         Self::Log,
@@ -80,6 +82,7 @@ impl Table {
         Self::Waiting,
         Self::Snapshots,
         Self::Due,
+        Self::Index,
     ];
 
     /// The table's name in a store's file.
@@ -100,6 +103,7 @@ impl Table {
             Self::Waiting => "waiting",
             Self::Snapshots => "snapshots",
             Self::Due => "due",
+            Self::Index => "index",
         }
     }
 }

@@ -4,6 +4,7 @@ mod busy;
 mod contracts;
 mod failure;
 mod history;
+mod indexes;
 mod links;
 mod progress;
 mod queries;

@@ -4,6 +4,7 @@ mod admission;
 mod apply;
 mod capture;
 mod fold;
+mod index;
 mod layout;
 mod unfold;
 
