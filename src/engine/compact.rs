@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Effect, Engine, Reply, Ticket};
+use super::{Effect, Engine, Reply, Ticket, WantedIndexes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Lsn, RecordKey, SpaceId};
 use crate::limits;
@@ -81,6 +81,15 @@ impl Compaction {
 }
 
 impl Engine {
+    /// Takes in what the application says of indexes, and goes one step on with them.
+    pub(super) fn work_on_indexes(&mut self, ticket: Ticket, wanted: Option<WantedIndexes>) {
+        let told = wanted.map_or(Ok(()), |(of, columns)| {
+            self.replica.set_indexes(&of, columns.as_slice())
+        });
+        let worked = told.and_then(|()| self.replica.work_on_indexes());
+        self.reply(ticket, Reply::Indexed(worked));
+    }
+
     /// The application asks for compaction.
     pub(super) fn begin_compaction(&mut self, ticket: Ticket) {
         // Where it can't be done the next poll says so.

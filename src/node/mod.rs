@@ -36,6 +36,8 @@ mod evolve;
 mod folder;
 mod gates;
 mod history;
+mod indexed;
+mod indexer;
 mod link;
 mod live;
 mod migrate;
@@ -306,6 +308,7 @@ impl Node {
             | Reply::Delivered(_)
             | Reply::Compacted(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -327,6 +330,7 @@ impl Node {
             | Reply::Delivered(_)
             | Reply::Status(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -344,6 +348,7 @@ impl Node {
             | Reply::Compacted(_)
             | Reply::Delivered(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Status(_) => Err(mismatched()),
         }
     }

@@ -1,23 +1,25 @@
 //! What holds for the records of a collection: the contract that the program declared, and the newest one
 //! that the space has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::Value as Json;
+use tokio::sync::Notify;
 
 use super::gates::{Gates, Known};
 use super::shared::lock;
 use super::snapshots::Reading;
 use crate::conflict::{CustomPolicy, Policies, Policy};
-use crate::contract::{Breach, Contract, Migrations, Rule, Rules, said};
+use crate::contract::{Breach, Contract, IndexKey, Migrations, Rule, Rules, said};
 use crate::doc::{Lens, NO_LENS, Value};
+use crate::engine::WantedIndexes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
 use crate::limits;
 use crate::record;
-use crate::replica::{Rows, ShownView};
+use crate::replica::{IndexColumn, Rows, ShownView};
 use crate::store::Snapshot;
 
 /// The collection of each space in which its contracts are, a record for each version.
@@ -35,6 +37,8 @@ pub(super) struct Rulings {
     all: RwLock<BTreeMap<(SpaceId, CollectionId), Arc<Ruling>>>,
     /// The gates of all spaces, and for whom they are asked.
     pub(super) gates: Gates,
+    /// Told when any of them changed.
+    changed: Notify,
     /// Collections whose views are being made again, and what is due of them after that.
     due: Mutex<BTreeMap<(SpaceId, CollectionId), Option<bool>>>,
 }
@@ -289,6 +293,7 @@ impl Rulings {
         ruling.name = self.name(&ruling);
         let after = (ruling.tag, ruling.contract().cloned());
         all.insert(key, Arc::new(ruling));
+        self.changed.notify_one();
         before != after
     }
 
@@ -340,6 +345,25 @@ impl Rulings {
             }
         });
         Ok(())
+    }
+
+    /// Waits until a contract came or went since the last call.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The indexes that contracts declare of each collection: of the one that the program was written for,
+    /// and the newest that the space has.
+    pub(super) fn indexes(&self) -> Vec<WantedIndexes> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = all.iter().map(|(of, ruling)| {
+            let contracts = ruling.declared.iter().chain(&ruling.held);
+            let indexes = contracts.flat_map(|it| it.indexes().values());
+            let columns = indexes.map(|keys| keys.iter().map(column).collect());
+            let columns: BTreeSet<Vec<_>> = columns.collect();
+            (of.clone(), columns.into_iter().collect())
+        });
+        wanted.collect()
     }
 
     /// Notes that views of a collection have to be made again, and whether its contract is gone; says
@@ -414,6 +438,13 @@ fn contracts(
             ControlFlow::Break(())
         }
     })
+}
+
+fn column(key: &IndexKey) -> IndexColumn {
+    IndexColumn {
+        path: key.path.split('.').map(str::to_owned).collect(),
+        is_descending: key.descending,
+    }
 }
 
 /// Whether a contract is one of contracts: it could keep all others out.
