@@ -45,6 +45,7 @@ pub use lens::{Lens, NO_LENS, Shown};
 pub use outline::{Outline, outline};
 pub use scope::{Replicating, replicating};
 pub use text::{Cursor, Expand, Mark, TextSpan};
+pub use value::key::order_key;
 pub use value::order::Number;
 pub use value::{Patch, PathStep, Value};
 

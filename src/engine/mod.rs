@@ -11,6 +11,7 @@ mod config;
 mod delivery;
 mod gate;
 mod link;
+mod names;
 mod presence;
 mod report;
 mod status;
@@ -18,6 +19,7 @@ mod status;
 mod tests;
 mod turn;
 mod unfold;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub use blobs::{BlobReport, BlobRequest, BlobSettings};
 pub use compact::Compacted;
 pub use config::Config;
 pub use delivery::Target;
+pub use names::{LinkId, Ticket, WantedIndexes};
 pub use presence::Shown;
 pub use status::{LinkStatus, PeerReport, SpaceReport, Status};
 
@@ -37,7 +40,6 @@ use crate::doc::Received;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
-use crate::limits;
 use crate::peer::{Dialer, PeerAddress, PeerEvent};
 use crate::plant::{self, Plant};
 use crate::replica::{
@@ -52,14 +54,6 @@ use compact::Compaction;
 use delivery::Waiter;
 use link::Link;
 use presence::{Board, Own};
-
-/// Names a caller that waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
-
-/// Names a link of this node; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub u64);
 
 /// What happens to an engine.
 #[derive(Debug)]
@@ -110,6 +104,14 @@ pub enum Event {
     },
     /// The application wants something done with attachments.
     Blob(Ticket, BlobRequest),
+    /// The application says which indexes a collection is to have, or nothing new; and asks for one step
+    /// of what is to be done for indexes.
+    Index {
+        /// Who waits for the step.
+        ticket: Ticket,
+        /// The indexes of a collection, by their columns.
+        wanted: Option<WantedIndexes>,
+    },
     /// A caller waits no longer.
     Forget(Ticket),
     /// The application shows something for so long, or with `None` nothing any more.
@@ -185,6 +187,8 @@ pub enum Reply {
     Compacted(Result<Compacted>),
     /// What was asked for is done; a number says what [`BlobRequest`] says that it does.
     Blob(Result<u64>),
+    /// Whether there was anything to do for indexes.
+    Indexed(Result<bool>),
     /// Entries of the quarantine.
     Quarantined(Result<Vec<Quarantined>>),
 }
@@ -404,6 +408,7 @@ impl Engine {
                 key,
                 target,
             } => self.wait(ticket, &key, target),
+            Event::Index { ticket, wanted } => self.work_on_indexes(ticket, wanted),
             Event::Blob(ticket, request) => self.blob(now, ticket, request),
             Event::Forget(ticket) => self.forget_waiter(ticket),
             Event::Show(slot, shown) => self.show(now, slot, shown),
@@ -433,11 +438,6 @@ impl Engine {
         }
     }
 
-    fn not_projected(&mut self, key: &RecordKey) {
-        self.projecting.remove(key);
-        self.project(Vec::new());
-    }
-
     fn capture(&mut self, ticket: Ticket, writes: &[Write], correlation: CorrelationId) {
         let captured = if self.stopping.is_some() {
             Err(Error::new(ErrorKind::Closed, "the node is shutting down"))
@@ -448,46 +448,6 @@ impl Engine {
             Ok(numbers) => self.captured.push((ticket, Reply::Captured(Ok(numbers)))),
             Err(error) => self.reply(ticket, Reply::Captured(Err(error))),
         }
-    }
-
-    fn projected(&mut self, now: Now, projection: Projection) {
-        self.projecting.remove(&projection.key);
-        let key = projection.key.clone();
-        let behind = match self.replica.project(projection, now.wall) {
-            Ok(true) => None,
-            Ok(false) => Some(key),
-            Err(error) => {
-                tracing::warn!(record = %key, %error, "could not store a view");
-                None
-            }
-        };
-        self.project(behind.into_iter().collect());
-    }
-
-    fn begin_ruling(&mut self, space: SpaceId, collection: &CollectionId, by: u64) {
-        if let Err(error) = self.replica.begin_ruling(space, collection, by) {
-            tracing::warn!(%collection, %error, "could not note what judges its views");
-        }
-    }
-
-    /// Asks for views of records that are behind, each once at a time.
-    fn project(&mut self, stale: Vec<RecordKey>) {
-        if !self.config.projects {
-            return;
-        }
-        let new = stale.into_iter().filter(|it| !self.projecting.contains(it));
-        self.behind.extend(new);
-        while self.projecting.len() < limits::PROJECTIONS_MAX
-            && let Some(key) = self.behind.pop_first()
-        {
-            self.projecting.insert(key.clone());
-            self.ready.push_back(Effect::Project(key));
-        }
-    }
-
-    /// Views that are not up to date.
-    fn views_behind(&self) -> usize {
-        self.projecting.len() + self.behind.len()
     }
 
     fn reply(&mut self, ticket: Ticket, reply: Reply) {

@@ -163,6 +163,7 @@ impl Engine {
                 Reply::Blob(_) => Reply::Blob(Err(error)),
                 Reply::Captured(_)
                 | Reply::Compacted(_)
+                | Reply::Indexed(_)
                 | Reply::Delivered(_)
                 | Reply::Status(_)
                 | Reply::Quarantined(_) => Reply::Captured(Err(error)),

@@ -13,6 +13,13 @@ pub const ORDER_COLUMNS_MAX: usize = 8;
 /// Keys stand in cursors.
 pub const ORDER_KEY_BYTES_MAX: usize = 512;
 
+/// Views that one step of building an index takes, and entries that one of removing it does: edits are
+/// written between steps.
+pub const INDEX_STEP_RECORDS: usize = 256;
+
+/// Bytes of views after which such a step ends.
+pub const INDEX_STEP_BYTES: usize = 1 << 20;
+
 /// Most records in the result of a live query. With a limit it holds up to three times as many, since
 /// some may come into it next.
 pub const LIVE_RECORDS_MAX: usize = 100_000;

@@ -405,7 +405,8 @@ impl Fetch {
 fn answer(reply: Reply) -> Result<u64> {
     match reply {
         Reply::Blob(done) => done,
-        Reply::Captured(_)
+        Reply::Indexed(_)
+        | Reply::Captured(_)
         | Reply::Imported(_)
         | Reply::Delivered(_)
         | Reply::Status(_)

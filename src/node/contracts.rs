@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::rulings::{self, CONTRACTS, Ruling};
+use super::held::{self, CONTRACTS};
+use super::rulings::Ruling;
 use super::shared::Shared;
 use super::tasks::run_apart;
 use super::{Node, Records, Transaction, projector};
@@ -71,17 +72,17 @@ impl Node {
     }
 
     async fn put_contract(&self, space: SpaceId, contract: &Contract) -> Result<bool> {
-        if rulings::rules_itself(contract) {
+        if held::rules_itself(contract) {
             let message = format!("{CONTRACTS} holds contracts, and has none itself");
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
         let shared = &self.0.shared;
         let (records, id) = (
             self.records_in(space, CONTRACTS)?,
-            rulings::record_of(contract),
+            held::record_of(contract),
         );
         let held = shared.value(&records.key(id)).await?;
-        let held = held.and_then(|it| rulings::read(&records.key(id), &it));
+        let held = held.and_then(|it| held::read(&records.key(id), &it));
         if held.as_ref().is_some_and(|it| it != contract) {
             let message = format!(
                 "the space has another contract of {} with version {}; raise the version",
@@ -97,7 +98,7 @@ impl Node {
             // Somebody may have deleted it.
             let is_there = shared.heads(&records.key(id))?.is_some();
             let is_back = is_there && transaction.restore_json(&records, id)?;
-            let is_new = transaction.put_json(&records, id, &rulings::to_record(contract))?;
+            let is_new = transaction.put_json(&records, id, &held::to_record(contract))?;
             Ok(is_back || is_new)
         };
         shared.transaction(put).await

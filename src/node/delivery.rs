@@ -77,6 +77,7 @@ impl Delivery {
             | Reply::Status(_)
             | Reply::Compacted(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::link::Outlet;
 use super::shared::Shared;
-use super::{dial, folder, projector, unfolder};
+use super::{dial, folder, indexer, projector, unfolder};
 use crate::engine::{BlobRequest, Effect, Engine, Event, LinkId, Reply, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordKey;
@@ -79,6 +79,7 @@ pub(super) fn start(
         parked: BTreeMap::new(),
     };
     projector::resume(shared);
+    indexer::start(shared);
     let closing = Closing(Arc::clone(shared));
     std::thread::Builder::new()
         .name("syncline-engine".to_owned())

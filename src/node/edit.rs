@@ -145,6 +145,7 @@ impl Shared {
             | Reply::Status(_)
             | Reply::Compacted(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => {
                 return Err(mismatched());
             }

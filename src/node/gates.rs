@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Value as Json, json};
 
-use super::rulings::{Rulings, first_views};
+use super::held::first_views;
+use super::rulings::Rulings;
 use super::{Node, projector};
 use crate::contract::{Contract, Gate};
 use crate::doc::{PathStep, Value};

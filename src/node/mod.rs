@@ -35,7 +35,10 @@ mod edit;
 mod evolve;
 mod folder;
 mod gates;
+mod held;
 mod history;
+mod indexed;
+mod indexer;
 mod link;
 mod live;
 mod migrate;
@@ -306,6 +309,7 @@ impl Node {
             | Reply::Delivered(_)
             | Reply::Compacted(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -327,6 +331,7 @@ impl Node {
             | Reply::Delivered(_)
             | Reply::Status(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }
@@ -344,6 +349,7 @@ impl Node {
             | Reply::Compacted(_)
             | Reply::Delivered(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Status(_) => Err(mismatched()),
         }
     }

@@ -1,6 +1,7 @@
 //! Queries over a collection, served from its views.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::query::{Cursor, Query, Selection};
 use crate::record::Record;
+use crate::replica::Rows;
 
 /// What a query found: all of it, or as much as its limit lets in.
 #[derive(Debug)]
@@ -42,10 +44,14 @@ impl<T> IntoIterator for Page<T> {
 pub struct Explain {
     /// Where its records come from.
     pub access: Access,
-    /// How many records are looked at.
+    /// The columns of the index, if it is one.
+    pub index: Option<String>,
+    /// How many records are looked at; with an index and a limit they may be fewer.
     pub records: u64,
     /// How many are held in memory at most while it runs; none without a limit.
     pub held: Option<u64>,
+    /// Whether the records come in the query's order, so that it ends with the limit.
+    pub ends_early: bool,
 }
 
 /// Where the records of a query come from.
@@ -54,6 +60,8 @@ pub struct Explain {
 pub enum Access {
     /// From the views of all records of the collection, one after the other.
     Scan,
+    /// From the views of those records that stand in a part of an index.
+    Index,
 }
 
 impl Access {
@@ -61,6 +69,7 @@ impl Access {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scan => "scan",
+            Self::Index => "index",
         }
     }
 }
@@ -68,13 +77,20 @@ impl Access {
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            access: Access::Scan,
+            access,
+            index,
             records,
             held,
+            ends_early,
         } = self;
+        let most = if *ends_early { "at most " } else { "" };
+        f.write_str(access.name())?;
+        if let Some(index) = index {
+            write!(f, " on {index}")?;
+        }
         write!(
             f,
-            "scan: looks at the views of {records} records, and holds "
+            ": looks at the views of {most}{records} records, and holds "
         )?;
         match held {
             Some(held) => write!(f, "at most {held} of them"),
@@ -130,11 +146,27 @@ impl Records {
     /// As [`Records::query`].
     pub async fn explain(&self, query: &Query) -> Result<Explain> {
         query.check()?;
-        let records = self.count().await?;
+        let (shared, query_too) = (Arc::clone(self.shared()), query.clone());
+        let of = (self.space(), self.name().clone());
+        let part = run_apart(move || {
+            let snapshot = shared.snapshot()?;
+            let rows = Rows::new(snapshot.as_ref());
+            let part = shared.part(&rows, (of.0, &of.1), &query_too)?;
+            let part = part.map(|it| Ok((it.count(&rows)?, it.columns(), it.is_ordered())));
+            part.transpose()
+        });
+        let (access, records, index, ends_early) = match part.await? {
+            Some((records, columns, is_ordered)) => {
+                (Access::Index, records, Some(columns), is_ordered)
+            }
+            None => (Access::Scan, self.count().await?, None, false),
+        };
         let limit = query.limit_records().map(u64::try_from);
         Ok(Explain {
-            access: Access::Scan,
+            access,
+            index,
             records,
+            ends_early,
             held: limit.map(|it| it.unwrap_or(u64::MAX).saturating_add(1).min(records)),
         })
     }
@@ -166,18 +198,14 @@ impl Records {
         .await
     }
 
-    /// Offers all records to a selection; those that can't be read come beside it.
+    /// Offers the records that may be asked for to a selection; those that can't be read come beside it.
     pub(super) async fn select(
         &self,
         selection: Selection,
     ) -> Result<(Selection, Vec<(RecordId, Error)>)> {
-        let sort = |all: &mut (Selection, Vec<_>), id, value: Result<_>| match value {
-            Ok(value) => all.0.offer(id, value),
-            Err(error) => all.1.push((id, error)),
-        };
-        let collection = (self.space(), self.name().clone());
-        let none = (selection, Vec::new());
-        self.shared().scan(collection, sort, none).await
+        let shared = Arc::clone(self.shared());
+        let of = (self.space(), self.name().clone());
+        run_apart(move || shared.choose(of, (selection, Vec::new()))).await
     }
 }
 

@@ -132,7 +132,7 @@ impl Shared {
         Ok(count)
     }
 
-    fn scan_all(
+    pub(super) fn scan_all(
         &self,
         (space, collection): (SpaceId, CollectionId),
         visit: &mut dyn FnMut(RecordId, Result<Value>),
@@ -216,7 +216,7 @@ impl Shared {
     }
 }
 
-fn decode(value: &[u8]) -> Result<Value> {
+pub(super) fn decode(value: &[u8]) -> Result<Value> {
     Value::from_bytes(value).map_err(|error| {
         let message = format!("a view is damaged: {error}; restore a backup");
         Error::new(ErrorKind::StoreCorrupt, message)

@@ -266,6 +266,7 @@ impl Records {
             | Reply::Status(_)
             | Reply::Compacted(_)
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Quarantined(_) => Err(mismatched()),
         }
     }

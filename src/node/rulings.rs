@@ -1,30 +1,25 @@
 //! What holds for the records of a collection: the contract that the program declared, and the newest one
 //! that the space has.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use serde_json::Value as Json;
+use tokio::sync::Notify;
 
 use super::gates::{Gates, Known};
+use super::held::{CONTRACTS, contracts, read};
 use super::shared::lock;
 use super::snapshots::Reading;
 use crate::conflict::{CustomPolicy, Policies, Policy};
-use crate::contract::{Breach, Contract, Migrations, Rule, Rules, said};
+use crate::contract::{Breach, Contract, IndexKey, Migrations, Rule, Rules, said};
 use crate::doc::{Lens, NO_LENS, Value};
+use crate::engine::WantedIndexes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
+use crate::id::{CollectionId, RecordKey, SpaceId};
 use crate::limits;
 use crate::record;
-use crate::replica::{Rows, ShownView};
+use crate::replica::{IndexColumn, ShownView};
 use crate::store::Snapshot;
-
-/// The collection of each space in which its contracts are, a record for each version.
-pub(super) const CONTRACTS: &str = "syncline.contracts";
-
-/// The field of such a record that holds the contract, as JSON.
-const CONTRACT: &str = "contract";
 
 /// All contracts that a node knows, and what of the program's own they may name.
 #[derive(Debug, Default)]
@@ -35,6 +30,8 @@ pub(super) struct Rulings {
     all: RwLock<BTreeMap<(SpaceId, CollectionId), Arc<Ruling>>>,
     /// The gates of all spaces, and for whom they are asked.
     pub(super) gates: Gates,
+    /// Told when any of them changed.
+    changed: Notify,
     /// Collections whose views are being made again, and what is due of them after that.
     due: Mutex<BTreeMap<(SpaceId, CollectionId), Option<bool>>>,
 }
@@ -289,6 +286,7 @@ impl Rulings {
         ruling.name = self.name(&ruling);
         let after = (ruling.tag, ruling.contract().cloned());
         all.insert(key, Arc::new(ruling));
+        self.changed.notify_one();
         before != after
     }
 
@@ -342,6 +340,25 @@ impl Rulings {
         Ok(())
     }
 
+    /// Waits until a contract came or went since the last call.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The indexes that contracts declare of each collection: of the one that the program was written for,
+    /// and the newest that the space has.
+    pub(super) fn indexes(&self) -> Vec<WantedIndexes> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = all.iter().map(|(of, ruling)| {
+            let contracts = ruling.declared.iter().chain(&ruling.held);
+            let indexes = contracts.flat_map(|it| it.indexes().values());
+            let columns = indexes.map(|keys| keys.iter().map(column).collect());
+            let columns: BTreeSet<Vec<_>> = columns.collect();
+            (of.clone(), columns.into_iter().collect())
+        });
+        wanted.collect()
+    }
+
     /// Notes that views of a collection have to be made again, and whether its contract is gone; says
     /// whether nobody is at it yet, who would come to it by [`Rulings::next_due`].
     pub(super) fn is_due(&self, of: &(SpaceId, CollectionId), is_gone: bool) -> bool {
@@ -385,91 +402,9 @@ fn shown_by(policies: u64, evolving: Option<&Arc<Contract>>) -> u64 {
     (policies ^ form).max(NO_LENS + 1)
 }
 
-/// The contracts that a store has of a space; no more records are looked at than may be contracts.
-fn contracts(
-    snapshot: &dyn Snapshot,
-    space: SpaceId,
-    visit: &mut dyn FnMut(Contract),
-) -> Result<()> {
-    first_views(
-        snapshot,
-        (space, CONTRACTS),
-        limits::CONTRACTS_MAX,
-        &mut |key, value| {
-            if let Some(contract) = read(key, value) {
-                visit(contract);
-            }
-        },
-    )
-}
-
-/// The views of the first records of a collection of ours in a space.
-pub(super) fn first_views(
-    snapshot: &dyn Snapshot,
-    (space, collection): (SpaceId, &str),
-    max: usize,
-    visit: &mut dyn FnMut(&RecordKey, &Value),
-) -> Result<()> {
-    let collection: CollectionId = collection.parse()?;
-    let rows = Rows::new(snapshot);
-    let Some(number) = rows.number(space, Some(&collection))? else {
-        return Ok(());
-    };
-    let mut looked = 0;
-    rows.views(number, &mut |record, view| {
-        let key = RecordKey {
-            space,
-            collection: collection.clone(),
-            record,
-        };
-        if let Ok(value) = Value::from_bytes(&view.value) {
-            visit(&key, &value);
-        }
-        looked += 1;
-        if looked < max {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    })
-}
-
-/// Whether a contract is one of contracts: it could keep all others out.
-pub(super) fn rules_itself(contract: &Contract) -> bool {
-    contract.collection().as_str() == CONTRACTS
-}
-
-/// The record in which a version of a contract is: the same on every device.
-pub(super) fn record_of(contract: &Contract) -> RecordId {
-    RecordId::named(&format!("{}@{}", contract.collection(), contract.version()))
-}
-
-/// A contract as its record holds it.
-pub(super) fn to_record(contract: &Contract) -> Json {
-    serde_json::json!({
-        "collection": contract.collection().as_str(),
-        "version": contract.version(),
-        CONTRACT: contract.to_json().to_string(),
-    })
-}
-
-/// The contract in a record. What is none, or in another's place, is left alone: anybody who writes in
-/// the space may have put it there.
-pub(super) fn read(key: &RecordKey, value: &Value) -> Option<Contract> {
-    if record::is_deleted(value) {
-        return None;
-    }
-    let text = value.as_map()?.get(CONTRACT)?.as_str()?;
-    match text.parse::<Contract>() {
-        Ok(contract) if rules_itself(&contract) => None,
-        Ok(contract) if record_of(&contract) == key.record => Some(contract),
-        Ok(_) => {
-            tracing::warn!(record = %key, "a contract stands in the place of another; it is left alone");
-            None
-        }
-        Err(error) => {
-            tracing::warn!(record = %key, %error, "what stands there is no contract; it is left alone");
-            None
-        }
+fn column(key: &IndexKey) -> IndexColumn {
+    IndexColumn {
+        path: key.path.split('.').map(str::to_owned).collect(),
+        is_descending: key.descending,
     }
 }

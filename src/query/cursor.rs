@@ -35,6 +35,18 @@ impl Position {
         key.extend(record.as_bytes());
         Self(key.into())
     }
+
+    /// The keys of its columns.
+    pub(super) fn columns(&self) -> &[u8] {
+        let end = self.0.len().saturating_sub(ID_BYTES);
+        self.0.get(..end).unwrap_or_default()
+    }
+
+    /// The bytes of the record's id.
+    pub(super) fn record(&self) -> &[u8] {
+        let start = self.columns().len();
+        self.0.get(start..).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Position {

@@ -130,6 +130,18 @@ pub struct OrderBy {
     pub(super) is_descending: bool,
 }
 
+impl OrderBy {
+    /// The keys that lead to its field.
+    pub fn path(&self) -> &[String] {
+        &self.field.0
+    }
+
+    /// Whether the greatest comes first.
+    pub const fn is_descending(&self) -> bool {
+        self.is_descending
+    }
+}
+
 impl From<Field> for OrderBy {
     /// The least first.
     fn from(field: Field) -> Self {

@@ -25,6 +25,7 @@ mod lex;
 mod matches;
 pub mod order;
 mod parse;
+mod plan;
 mod select;
 mod show;
 mod tree;
@@ -38,6 +39,7 @@ use crate::record;
 pub use board::{Board, LiveEvent, LiveRecord};
 pub use cursor::{Cursor, Position};
 pub use filter::{Field, Filter, Literal, OrderBy, field, it};
+pub use plan::Plan;
 pub use select::{Selected, Selection};
 
 use filter::Term;

@@ -97,6 +97,21 @@ impl Selection {
         }
     }
 
+    /// What it asks for.
+    pub const fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Whether it is full, and the record with this value is asked for and stands behind all that it holds, by its
+    /// columns alone: then so do all that come behind that one in the order.
+    pub fn is_past(&self, record: RecordId, value: &Value) -> bool {
+        self.best.len() > self.keep
+            && self.query.matches(value)
+            && self.best.peek().is_some_and(|last| {
+                last.position.columns() < self.query.position(record, value).columns()
+            })
+    }
+
     /// How many records it holds.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -208,6 +208,7 @@ impl Replica {
         let origin = cause.map_or(self.id, |it| it.origin);
         let correlation = cause.map(|it| it.correlation).unwrap_or_default();
         self.batch.put(Table::Views, slot.key(), view.encode());
+        self.index_view(slot, key, (before.as_ref(), &view));
         let was_shown = before.as_ref().is_some_and(|it| !is_tombstone(&it.value));
         self.count_shown(slot.collection, (was_shown, !is_tombstone(&view.value)))?;
         // Other policies that show the same are nobody's news.

@@ -130,6 +130,26 @@ pub(super) fn ruled(collection: Number) -> Vec<u8> {
     key
 }
 
+/// Key in table `index` of what indexes a collection has. No collection has the number that it begins
+/// with.
+pub(super) fn indexes(space: SpaceId, collection: &CollectionId) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer
+        .u32(u32::MAX)
+        .raw(space.as_bytes())
+        .raw(collection.as_str().as_bytes());
+    writer.finish()
+}
+
+/// Reads such a key: the space, and the collection's name.
+pub(super) fn read_indexes(key: &[u8]) -> Result<(SpaceId, &str), Malformed> {
+    let mut reader = Reader::new(key);
+    reader.u32("mark")?;
+    let space = SpaceId::from_bytes(reader.array("space")?);
+    let name = reader.take(reader.remaining(), "collection name")?;
+    Ok((space, std::str::from_utf8(name).unwrap_or_default()))
+}
+
 /// Key in table `views` of how many views of a collection show a record that is not deleted. No
 /// collection has the number that it begins with.
 pub(super) fn shown(collection: Number) -> Vec<u8> {

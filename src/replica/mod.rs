@@ -10,11 +10,14 @@ mod apply;
 mod blobs;
 mod capture;
 mod catalog;
+mod committed;
 pub mod documents;
 mod fit;
 pub mod fold;
 mod graph;
 mod graph_cache;
+mod index;
+mod index_check;
 mod inventory;
 mod keys;
 mod known;
@@ -38,8 +41,10 @@ use std::sync::Arc;
 pub use apply::{Admission, Intake};
 pub use blobs::{ChunkFate, FetchRule, KnownBlob, ManifestFate};
 pub use capture::{Projection, ShownView, View, Write};
+pub use committed::{Commit, Committed};
 pub use fold::{Folded, Folding, Freed, Which};
 pub use graph::{Graph, Node};
+pub use index::{EntrySpan, Index, IndexColumn};
 pub use keys::{Number, Slot};
 pub use known::KnownPeer;
 pub use life::begin_new_life;
@@ -53,7 +58,7 @@ use crate::access::Identity;
 use crate::codec::Reader;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{BlobId, CorrelationId, Heads, Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
+use crate::id::{Lsn, RecordKey, ReplicaId, SpaceId, StoreId};
 use crate::ledger::{self, Cursor, Peer};
 use crate::limits;
 use crate::store::{self, Batch, Durability, KeyRange, Order, Snapshot, Store, Table};
@@ -65,43 +70,6 @@ use quarantine::QuarantineRow;
 const STORE_ID: &[u8] = b"store";
 const IDENTITY: &[u8] = b"identity";
 const QUARANTINE: &[u8] = b"quarantine";
-
-/// A change of a record that a commit made durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The record.
-    pub key: RecordKey,
-    /// Its heads now.
-    pub heads: Heads,
-    /// The store it came from; the own store for a local edit.
-    pub origin: StoreId,
-    /// What caused it.
-    pub correlation: CorrelationId,
-    /// Its number in the space's log.
-    pub lsn: Lsn,
-    /// Number of changes.
-    pub changes: u32,
-}
-
-/// What one commit made durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Commit {
-    /// Changed records.
-    pub committed: Vec<Committed>,
-    /// Views brought up to date.
-    pub shown: Vec<ShownView>,
-    /// Records whose view is behind now.
-    pub stale: Vec<RecordKey>,
-    /// A record has so many loose changes now that it is to be folded.
-    pub due: bool,
-    /// Blobs that are here now as a whole.
-    pub blobs: Vec<(SpaceId, BlobId)>,
-    /// Blobs that are wanted now.
-    pub wanted: Vec<(SpaceId, BlobId)>,
-    /// There was nothing in it but what can be made again from the rest: views, and what is known
-    /// of peers. It did not wait for the disk, as long as there is not too much of that.
-    pub derived: bool,
-}
 
 /// Entries and bytes in quarantine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +88,7 @@ pub struct Replica {
     batch: Batch,
     id: StoreId,
     catalog: Catalog,
+    indexes: index::Indexes,
     /// Newest number of each space's log, the current batch included.
     lsns: RefCell<BTreeMap<SpaceId, Lsn>>,
     graphs: GraphCache,
@@ -154,12 +123,14 @@ impl Replica {
         };
         let catalog = Catalog::load(snapshot.as_ref())?;
         let blobs = blobs::Blobs::load(snapshot.as_ref())?;
+        let indexes = index::load(snapshot.as_ref())?;
         let mut replica = Self {
             store,
             snapshot,
             batch: Batch::default(),
             id,
             catalog,
+            indexes,
             lsns: RefCell::default(),
             graphs: GraphCache::default(),
             ruling: BTreeMap::new(),
@@ -462,7 +433,7 @@ impl Replica {
 /// again, and a peer tells again how far it is. Any later commit that waits for the disk keeps them.
 const fn is_derived(table: Table) -> bool {
     match table {
-        Table::Views | Table::Stale | Table::Cursors | Table::Peers => true,
+        Table::Views | Table::Index | Table::Stale | Table::Cursors | Table::Peers => true,
         Table::Meta
         | Table::Collections
         | Table::Log

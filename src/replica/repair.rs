@@ -1,4 +1,4 @@
-//! Making again what follows from the records: elements, and the sums over them.
+//! Making again what follows from the records: elements, the sums over them, and index entries.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::reconcile::{Element, Span};
 use crate::store::{Batch, Durability, Order, Store, Table, Write};
 
 /// Makes the elements of all records and the sums over them again, from what is known of the
-/// records; gives how many rows were not as they should be. Nothing else is touched, and nothing is
+/// records, and the entries of indexes, from the views; gives how many rows were not as they should be. Nothing else is touched, and nothing is
 /// written if all was well. Durable on return. Nobody may have the store open as a replica meanwhile.
 ///
 /// Costs in proportion to the number of records, and holds the elements of one collection in memory.
@@ -31,6 +31,12 @@ pub fn repair(store: &dyn Store) -> Result<u64> {
             };
             elements(&rows, number, &collection, &mut made)?;
             tree::build(snapshot.as_ref(), &mut made, number)?;
+            for (key, row) in rows.wrong_entries(space, &collection, number)? {
+                match row {
+                    Some(row) => made.put(Table::Index, key, row),
+                    None => made.remove(Table::Index, key),
+                }
+            }
         }
     }
     let mut wrong = Batch::default();

@@ -74,6 +74,12 @@ impl Rows<'_> {
                 elements.insert((place, *element.as_bytes()));
             }
             self.verify_sums(number, &collection, (&total, &elements), &mut complaints)?;
+            let wrong = self.wrong_entries(space, &collection, number)?.len();
+            if wrong > 0 {
+                let text =
+                    format!("{wrong} index entries of {collection} do not follow from its views");
+                complaints.push(text);
+            }
             if self.shown_records(number)? != self.count_shown(number)? {
                 let text = format!("the count of {collection} is not that of its views");
                 complaints.push(text);

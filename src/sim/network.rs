@@ -483,6 +483,7 @@ const fn event_link(event: &Event) -> Option<LinkId> {
         | Event::Compact(_)
         | Event::Blob(..)
         | Event::Await { .. }
+        | Event::Index { .. }
         | Event::Forget(_)
         | Event::Show(..)
         | Event::Status(_)

@@ -196,6 +196,7 @@ impl World {
             }
             Reply::Compacted(Err(_))
             | Reply::Blob(_)
+            | Reply::Indexed(_)
             | Reply::Status(_)
             | Reply::Quarantined(_) => {}
         }

@@ -70,11 +70,13 @@ pub enum Table {
     Named,
     /// Numbers whose chunks belong to no blob, or not yet.
     Loose,
+    /// Collection, index, values of its columns, record; and what indexes a collection has.
+    Index,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Meta,
         Self::Collections,
         Self::Log,
@@ -95,6 +97,7 @@ impl Table {
         Self::Fetches,
         Self::Named,
         Self::Loose,
+        Self::Index,
     ];
 
     /// The table's name in a store's file.
@@ -120,6 +123,7 @@ impl Table {
             Self::Fetches => "fetches",
             Self::Named => "named",
             Self::Loose => "loose",
+            Self::Index => "index",
         }
     }
 }

@@ -51,6 +51,8 @@ fn say_explain(
         "collection": collection,
         "query": query.to_string(),
         "access": explain.access.name(),
+        "index": explain.index,
+        "ends_early": explain.ends_early,
         "records": explain.records,
         "held": explain.held,
     }))

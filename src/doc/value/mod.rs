@@ -3,6 +3,7 @@
 mod bytes;
 pub mod diff;
 pub mod json;
+pub mod key;
 pub mod order;
 pub mod read;
 

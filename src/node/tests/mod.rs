@@ -6,6 +6,7 @@ mod contracts;
 mod failure;
 mod gates;
 mod history;
+mod indexes;
 mod links;
 mod migration_laws;
 mod migrations;

@@ -1,6 +1,6 @@
 //! Contracts where something goes wrong: what is refused rightly, what others put into a space.
 
-use super::super::rulings::to_record;
+use super::super::held::to_record;
 use super::contracts::{breaches, until};
 use super::*;
 use crate::contract::{Contract, Field};

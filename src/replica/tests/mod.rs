@@ -5,6 +5,7 @@ mod apply;
 mod blobs;
 mod capture;
 mod fold;
+mod index;
 mod layout;
 mod unfold;
 

@@ -1,0 +1,189 @@
+//! Queries that are served from an index.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::read::decode;
+use super::shared::Shared;
+use crate::doc::Value;
+use crate::error::{Error, Result};
+use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
+use crate::query::{Field, OrderBy, Plan, Query, Selection};
+use crate::record;
+use crate::replica::{EntrySpan, Index, IndexColumn, Number, Rows, Slot};
+use crate::store::Order;
+
+/// Entries that are read at a time, at first; each time twice as many, up to [`ENTRIES_MAX`].
+const ENTRIES: usize = 32;
+
+const ENTRIES_MAX: usize = 1024;
+
+/// A query's part of an index.
+pub(super) struct Part {
+    collection: Number,
+    index: Index,
+    plan: Plan,
+    span: EntrySpan,
+    /// What the index does not tell of: records whose view is missing or behind, or shows conflicts by
+    /// other policies.
+    apart: BTreeSet<RecordId>,
+}
+
+/// What is read of a result: records that can be read are offered, others come beside.
+pub(super) type Chosen = (Selection, Vec<(RecordId, Error)>);
+
+impl Part {
+    /// The columns of the index, as an order of a query.
+    pub(super) fn columns(&self) -> String {
+        let columns = self.index.columns().iter().map(order_by);
+        let query = columns.fold(Query::all(), Query::order_by);
+        let text = query.to_string();
+        text.trim_start_matches("order by ").to_owned()
+    }
+
+    pub(super) const fn is_ordered(&self) -> bool {
+        self.plan.is_ordered
+    }
+
+    /// How many records are looked at, if the limit does not end it before.
+    pub(super) fn count(&self, rows: &Rows<'_>) -> Result<u64> {
+        let mut count = self.apart.len();
+        self.entries(rows, &mut |_, _| {
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    /// Shows the records of the part in the plan's order, but for those apart.
+    fn entries(
+        &self,
+        rows: &Rows<'_>,
+        visit: &mut dyn FnMut(&Rows<'_>, RecordId) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let (mut span, mut limit) = (self.span.clone(), ENTRIES);
+        let order = if self.plan.is_backward {
+            Order::Descending
+        } else {
+            Order::Ascending
+        };
+        loop {
+            let entries =
+                rows.index_entries((self.collection, &self.index), &span, order, limit)?;
+            for (record, _) in &entries {
+                if !self.apart.contains(record) && visit(rows, *record)?.is_break() {
+                    return Ok(());
+                }
+            }
+            let Some((_, last)) = entries.last().filter(|_| entries.len() == limit) else {
+                return Ok(());
+            };
+            match order {
+                Order::Ascending => span.start = [last.as_slice(), &[0]].concat(),
+                Order::Descending => span.end = Some(last.clone()),
+            }
+            limit = limit.saturating_mul(2).min(ENTRIES_MAX);
+        }
+    }
+}
+
+fn order_by(column: &IndexColumn) -> OrderBy {
+    let field = Field::of(column.path.iter().map(String::as_str));
+    if column.is_descending {
+        field.descending()
+    } else {
+        field.ascending()
+    }
+}
+
+impl Shared {
+    /// The part of an index that answers a query; `None` if no complete one does.
+    pub(super) fn part(
+        &self,
+        rows: &Rows<'_>,
+        (space, collection): (SpaceId, &CollectionId),
+        query: &Query,
+    ) -> Result<Option<Part>> {
+        let Some(number) = rows.number(space, Some(collection))? else {
+            return Ok(None);
+        };
+        // What another ruling has made stands where it does not belong: views of an older form, and
+        // conflicts as other policies show them.
+        if rows.ruled_by(number)? != Some(self.rulings.name_of(space, collection)) {
+            return Ok(None);
+        }
+        let mut indexes = rows.indexes(space, collection)?;
+        indexes.retain(Index::is_complete);
+        let columns = indexes
+            .iter()
+            .map(|it| it.columns().iter().map(order_by).collect());
+        let Some(plan) = query.plan(&columns.collect::<Vec<_>>()) else {
+            return Ok(None);
+        };
+        let Some(index) = indexes.get(plan.index).cloned() else {
+            return Ok(None);
+        };
+        let tag = self.rulings.tag_of(space, collection);
+        let mut apart: BTreeSet<_> = rows.stale_records(number)?.into_iter().collect();
+        let contested = rows.index_contested(number, &index)?.into_iter();
+        apart.extend(contested.filter(|it| it.1 != tag).map(|it| it.0));
+        let span = EntrySpan {
+            start: plan.start.clone(),
+            end: plan.end.clone(),
+        };
+        Ok(Some(Part {
+            collection: number,
+            index,
+            plan,
+            span,
+            apart,
+        }))
+    }
+
+    /// Offers the records of a query to a selection, from an index if one answers it, else all.
+    pub(super) fn choose(&self, of: (SpaceId, CollectionId), mut chosen: Chosen) -> Result<Chosen> {
+        let snapshot = self.snapshot()?;
+        let rows = Rows::new(snapshot.as_ref());
+        let Some(part) = self.part(&rows, (of.0, &of.1), chosen.0.query())? else {
+            drop(snapshot);
+            self.scan_all(of, &mut |id, value| offer(&mut chosen, id, value))?;
+            return Ok(chosen);
+        };
+        for record in &part.apart {
+            let key = RecordKey {
+                space: of.0,
+                collection: of.1.clone(),
+                record: *record,
+            };
+            let value = self.documents.check_out(&key).stored_value(&rows);
+            offer(&mut chosen, *record, value);
+        }
+        part.entries(&rows, &mut |rows, record| {
+            let slot = Slot {
+                collection: part.collection,
+                record,
+            };
+            let Some(view) = rows.view(slot)? else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            let value = decode(&view.value);
+            if let Ok(value) = &value
+                && part.is_ordered()
+                && chosen.0.is_past(record, value)
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+            offer(&mut chosen, record, value);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(chosen)
+    }
+}
+
+fn offer(chosen: &mut Chosen, id: RecordId, value: Result<Value>) {
+    match value {
+        Ok(value) if record::is_deleted(&value) => {}
+        Ok(value) => chosen.0.offer(id, value),
+        Err(error) => chosen.1.push((id, error)),
+    }
+}

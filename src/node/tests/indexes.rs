@@ -1,0 +1,272 @@
+//! Indexes: what they find is what a look at all records finds, whatever was written how.
+
+use super::*;
+use crate::contract::{Contract, Field, IndexKey};
+use crate::doc::Value;
+use crate::entropy::Entropy;
+use crate::id::RecordId;
+use crate::query::{Query, Selection};
+use crate::store::MemoryStore;
+
+const INDEXES: [&[(&str, bool)]; 5] = [
+    &[("a", false), ("b", true)],
+    &[("b", false)],
+    &[("place.city", true), ("a", false)],
+    &[("c", false)],
+    &[("b", true), ("c", true), ("a", false)],
+];
+
+fn contract(version: u32, indexes: &[&[(&str, bool)]]) -> Contract {
+    let city = Field::map().field("city", Field::any());
+    let mut builder = Contract::builder("tasks", version);
+    for name in ["a", "b", "c"] {
+        builder = builder.field(name, Field::any());
+    }
+    builder = builder.field("place", city);
+    for (number, columns) in indexes.iter().enumerate() {
+        let keys = columns.iter().map(|(path, is_descending)| {
+            if *is_descending {
+                IndexKey::descending(path)
+            } else {
+                IndexKey::from(*path)
+            }
+        });
+        builder = builder.index(&format!("i{number}"), keys);
+    }
+    builder.build().unwrap()
+}
+
+fn pick<T: Copy>(entropy: &mut Entropy, all: &[T]) -> T {
+    let index = entropy.below(u64::try_from(all.len()).unwrap());
+    all[usize::try_from(index).unwrap()]
+}
+
+/// Values of all kinds, few enough that many are equal, as in a text and as JSON.
+const VALUES: [&str; 14] = [
+    "null",
+    "false",
+    "true",
+    "-1",
+    "0",
+    "0.5",
+    "1",
+    "2",
+    "\"\"",
+    "\"a\"",
+    "\"aa\"",
+    "\"a\\u0000\"",
+    "\"b\"",
+    "\"ab\"",
+];
+
+fn record(entropy: &mut Entropy) -> serde_json::Value {
+    let mut json = json!({});
+    for name in ["a", "b", "c", "city"] {
+        if entropy.below(8) == 0 {
+            continue;
+        }
+        let value: serde_json::Value = match entropy.below(12) {
+            0 => json!([1, "a"]),
+            1 => json!({"x": 1}),
+            2 => json!("x".repeat(600 + usize::try_from(entropy.below(2)).unwrap())),
+            _ => serde_json::from_str(pick(entropy, &VALUES)).unwrap(),
+        };
+        if name == "city" {
+            json["place"] = json!({ "city": value });
+        } else {
+            json[name] = value;
+        }
+    }
+    json
+}
+
+fn query(entropy: &mut Entropy) -> Query {
+    let fields = ["a", "b", "c", "place.city"];
+    let mut terms = Vec::new();
+    for _ in 0..entropy.below(4) {
+        let field = pick(entropy, &fields);
+        let value = pick(entropy, &VALUES).replace("\\u0000", "\\u{0}");
+        terms.push(match entropy.below(10) {
+            0..=4 => format!("{field} = {value}"),
+            5 => format!("{field} starts with {}", pick(entropy, &["\"\"", "\"a\""])),
+            6 => format!("not {field} = {value}"),
+            _ => {
+                let operator = pick(entropy, &["<", "<=", ">", ">=", "!="]);
+                format!("{field} {operator} {value}")
+            }
+        });
+    }
+    let mut text = terms.join(" and ");
+    let mut order = Vec::new();
+    for _ in 0..entropy.below(3) {
+        let turned = pick(entropy, &["", " desc"]);
+        order.push(format!("{}{turned}", pick(entropy, &fields)));
+    }
+    if !order.is_empty() {
+        text = format!("{text} order by {}", order.join(", "));
+    }
+    if entropy.below(3) > 0 {
+        text = format!("{text} limit {}", 1 + entropy.below(6));
+    }
+    text.trim()
+        .parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Puts a value, or brings back a record that is deleted.
+async fn write(records: &Records, id: RecordId, json: &serde_json::Value) {
+    match records.put(id, json).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            records.restore(id).await.unwrap();
+        }
+        put => drop(put.unwrap()),
+    }
+}
+
+type Found = (Vec<RecordId>, bool);
+
+/// What a look at all records finds.
+fn scanned(records: &Records, query: &Query) -> Found {
+    let mut selection = Selection::new(query.clone());
+    let of = (records.space(), records.name().clone());
+    let mut offer = |id, value: Result<Value>| {
+        let value = value.unwrap();
+        if !crate::record::is_deleted(&value) {
+            selection.offer(id, value);
+        }
+    };
+    records.shared().scan_all(of, &mut offer).unwrap();
+    let (found, is_more) = selection.finish();
+    (found.into_iter().map(|it| it.record).collect(), is_more)
+}
+
+/// Asks many queries and all their pages; gives how many an index answered, and how many of those in
+/// order.
+async fn compare(records: &Records, entropy: &mut Entropy) -> (usize, usize) {
+    let mut answered = (0, 0);
+    for _ in 0..60 {
+        let mut query = query(entropy);
+        for _page in 0..40 {
+            let explain = records.explain(&query).await.unwrap();
+            let expected = scanned(records, &query);
+            let page = records.query(&query).await.unwrap();
+            let found: Vec<_> = page.records.iter().map(|it| it.0).collect();
+            assert_eq!((found, page.next.is_some()), expected, "{query}: {explain}");
+            answered.0 += usize::from(explain.access == Access::Index);
+            answered.1 += usize::from(explain.ends_early);
+            let Some(next) = page.next else { break };
+            query = query.after(next);
+        }
+    }
+    answered
+}
+
+/// Waits until an index, or none, answers a query.
+async fn until_access(records: &Records, query: &str, access: Access) {
+    let query = query.parse().unwrap();
+    within(async {
+        while records.explain(&query).await.unwrap().access != access {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+fn complaints(node: &Node) -> Vec<String> {
+    let snapshot = node.0.shared.snapshot().unwrap();
+    let rows = Rows::new(snapshot.as_ref());
+    rows.verify(node.space()).unwrap()
+}
+
+#[tokio::test]
+async fn an_index_finds_what_a_scan_finds_in_the_same_order() {
+    let (a, b, _network) = pair().await;
+    let (here, there) = (a.records("tasks").unwrap(), b.records("tasks").unwrap());
+    let mut entropy = Entropy::from_number(5);
+    let names: Vec<_> = (0..80).map(|it| RecordId::named(&it.to_string())).collect();
+    for id in &names {
+        here.put(*id, &record(&mut entropy)).await.unwrap();
+    }
+    a.declare(&contract(1, &INDEXES)).await.unwrap();
+    for query in ["a = 1", "b = 1", "c = 1", "place.city = 1"] {
+        until_access(&here, query, Access::Index).await;
+    }
+    for round in 0..4 {
+        for _ in 0..60 {
+            let id = pick(&mut entropy, &names);
+            let side = pick(&mut entropy, &[&here, &there]);
+            if entropy.below(4) == 0 {
+                side.delete(id).await.unwrap();
+            } else {
+                write(side, id, &record(&mut entropy)).await;
+            }
+        }
+        let (answered, ordered) = compare(&here, &mut entropy).await;
+        assert!(answered > 40 && ordered > 10, "{answered} {ordered}");
+        within(a.synced()).await.unwrap();
+        assert_eq!(complaints(&a), [""; 0], "round {round}");
+    }
+    until_access(&there, "c = 1", Access::Index).await;
+    compare(&there, &mut entropy).await;
+    a.shutdown().await.unwrap();
+    b.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restarted_node_goes_on_with_its_indexes_and_drops_those_that_nobody_declares() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let open = || Node::builder().store_in(Arc::clone(&store)).open();
+    let node = open().await.unwrap();
+    let records = node.records("tasks").unwrap();
+    let mut entropy = Entropy::from_number(6);
+    let made: Vec<_> = (0..700).map(|_| record(&mut entropy)).collect();
+    let put = node.transaction(|tx| {
+        for (number, json) in made.iter().enumerate() {
+            tx.put_json(&records, RecordId::named(&number.to_string()), json)?;
+        }
+        Ok(())
+    });
+    put.await.unwrap();
+    node.declare(&contract(1, &INDEXES)).await.unwrap();
+    // Somewhere between the steps.
+    node.shutdown().await.unwrap();
+    let node = open().await.unwrap();
+    let records = node.records("tasks").unwrap();
+    for query in ["a = 1", "b = 1", "c = 1", "place.city = 1"] {
+        until_access(&records, query, Access::Index).await;
+    }
+    assert_eq!(complaints(&node), [""; 0]);
+    compare(&records, &mut entropy).await;
+    node.declare(&contract(2, &INDEXES[..3])).await.unwrap();
+    until_access(&records, "c = 1", Access::Scan).await;
+    until_access(&records, "b = 1", Access::Index).await;
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_from_an_index_reads_no_more_than_it_shows() {
+    let node = Node::builder().open().await.unwrap();
+    let records = node.records("tasks").unwrap();
+    node.declare(&contract(1, &INDEXES)).await.unwrap();
+    for n in 0..100 {
+        let json = json!({"b": n, "c": "x".repeat(n % 7)});
+        records.insert(&json).await.unwrap();
+    }
+    until_access(&records, "b = 1", Access::Index).await;
+    let query: Query = "b >= 90 and b < 95".parse().unwrap();
+    let explain = records.explain(&query).await.unwrap();
+    assert_eq!(
+        explain.to_string(),
+        "index on b: looks at the views of 6 records, and holds all that it finds"
+    );
+    let query: Query = "order by b desc limit 3".parse().unwrap();
+    let explain = records.explain(&query).await.unwrap();
+    assert!(explain.ends_early);
+    let first = records.query(&query).await.unwrap();
+    let next = query.after(first.next.unwrap());
+    let explain = records.explain(&next).await.unwrap();
+    assert_eq!(explain.records, 98, "the page goes on inside the index");
+    let found = records.query(&next).await.unwrap();
+    assert_eq!(found.records[0].1["b"], 96);
+    node.shutdown().await.unwrap();
+}
