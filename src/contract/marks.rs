@@ -1,13 +1,14 @@
 //! What a contract carries for others: indexes, ownership, retention. Nothing here is enforced by the
 //! contract itself.
 
-use super::place;
-use crate::doc::PathStep;
+/// After a path: each element of the list or set that is there.
+const ELEMENTS: &str = "[]";
 
 /// One field of an index, and which way it is sorted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IndexKey {
-    /// The field's path, as in `address.city`.
+    /// The field's path, as in `address.city`; `tags[]` is each element of a list or set, `steps[].done` a
+    /// field of each element.
     pub path: String,
     /// Whether the largest comes first.
     pub descending: bool,
@@ -22,9 +23,13 @@ impl IndexKey {
         }
     }
 
-    /// The path in steps.
-    pub fn steps(&self) -> Vec<PathStep> {
-        place::steps(&self.path)
+    /// The path, up to the list or set of which each element has its place, and from there on; as a whole
+    /// if there is none.
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        match self.path.split_once(ELEMENTS) {
+            Some((path, within)) => (path, Some(within.strip_prefix('.').unwrap_or(within))),
+            None => (&self.path, None),
+        }
     }
 }
 

@@ -26,3 +26,10 @@ pub const LIVE_RECORDS_MAX: usize = 100_000;
 
 /// Least number of records beyond its limit that a live query holds after it has read the collection.
 pub const LIVE_MARGIN: usize = 64;
+
+/// Bytes of the keys that one record has in one index: some thousand elements of a list. What has more is
+/// looked at beside the index.
+pub const INDEX_RECORD_BYTES_MAX: usize = 1 << 16;
+
+/// Parts of an index that one query reads: the values that `in` names, of all columns together.
+pub const QUERY_SPANS_MAX: usize = 256;

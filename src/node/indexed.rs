@@ -8,7 +8,7 @@ use super::shared::Shared;
 use crate::doc::Value;
 use crate::error::{Error, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
-use crate::query::{Field, OrderBy, Plan, Query, Selection};
+use crate::query::{Field, IndexedBy, Plan, Query, Selection};
 use crate::record;
 use crate::replica::{EntrySpan, Index, IndexColumn, Number, Rows, Slot};
 use crate::store::Order;
@@ -23,9 +23,8 @@ pub(super) struct Part {
     collection: Number,
     index: Index,
     plan: Plan,
-    span: EntrySpan,
     /// What the index does not tell of: records whose view is missing or behind, or shows conflicts by
-    /// other policies.
+    /// other policies, or whose elements are not of the kind or too many.
     apart: BTreeSet<RecordId>,
 }
 
@@ -33,12 +32,11 @@ pub(super) struct Part {
 pub(super) type Chosen = (Selection, Vec<(RecordId, Error)>);
 
 impl Part {
-    /// The columns of the index, as an order of a query.
+    /// The columns of the index, as they stand in an order of a query.
     pub(super) fn columns(&self) -> String {
-        let columns = self.index.columns().iter().map(order_by);
-        let query = columns.fold(Query::all(), Query::order_by);
-        let text = query.to_string();
-        text.trim_start_matches("order by ").to_owned()
+        let columns = self.index.columns().iter();
+        let columns = columns.map(|it| indexed_by(it).to_string());
+        columns.collect::<Vec<_>>().join(", ")
     }
 
     pub(super) const fn is_ordered(&self) -> bool {
@@ -61,7 +59,25 @@ impl Part {
         rows: &Rows<'_>,
         visit: &mut dyn FnMut(&Rows<'_>, RecordId) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let (mut span, mut limit) = (self.span.clone(), ENTRIES);
+        for span in &self.plan.spans {
+            let span = EntrySpan {
+                start: span.start.clone(),
+                end: span.end.clone(),
+            };
+            if self.entries_of(rows, span, visit)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn entries_of(
+        &self,
+        rows: &Rows<'_>,
+        mut span: EntrySpan,
+        visit: &mut dyn FnMut(&Rows<'_>, RecordId) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
+        let mut limit = ENTRIES;
         let order = if self.plan.is_backward {
             Order::Descending
         } else {
@@ -72,11 +88,11 @@ impl Part {
                 rows.index_entries((self.collection, &self.index), &span, order, limit)?;
             for (record, _) in &entries {
                 if !self.apart.contains(record) && visit(rows, *record)?.is_break() {
-                    return Ok(());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             let Some((_, last)) = entries.last().filter(|_| entries.len() == limit) else {
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             };
             match order {
                 Order::Ascending => span.start = [last.as_slice(), &[0]].concat(),
@@ -87,12 +103,16 @@ impl Part {
     }
 }
 
-fn order_by(column: &IndexColumn) -> OrderBy {
-    let field = Field::of(column.path.iter().map(String::as_str));
-    if column.is_descending {
-        field.descending()
-    } else {
-        field.ascending()
+fn indexed_by(column: &IndexColumn) -> IndexedBy {
+    let field = |path: &[String]| Field::of(path.iter().map(String::as_str));
+    let by = field(&column.path);
+    IndexedBy {
+        by: if column.is_descending {
+            by.descending()
+        } else {
+            by.ascending()
+        },
+        elements: column.elements.as_deref().map(field),
     }
 }
 
@@ -116,7 +136,7 @@ impl Shared {
         indexes.retain(Index::is_complete);
         let columns = indexes
             .iter()
-            .map(|it| it.columns().iter().map(order_by).collect());
+            .map(|it| it.columns().iter().map(indexed_by).collect());
         let Some(plan) = query.plan(&columns.collect::<Vec<_>>()) else {
             return Ok(None);
         };
@@ -125,17 +145,12 @@ impl Shared {
         };
         let tag = self.rulings.tag_of(space, collection);
         let mut apart: BTreeSet<_> = rows.stale_records(number)?.into_iter().collect();
-        let contested = rows.index_contested(number, &index)?.into_iter();
+        let contested = rows.index_apart(number, &index)?.into_iter();
         apart.extend(contested.filter(|it| it.1 != tag).map(|it| it.0));
-        let span = EntrySpan {
-            start: plan.start.clone(),
-            end: plan.end.clone(),
-        };
         Ok(Some(Part {
             collection: number,
             index,
             plan,
-            span,
             apart,
         }))
     }

@@ -403,8 +403,14 @@ fn shown_by(policies: u64, evolving: Option<&Arc<Contract>>) -> u64 {
 }
 
 fn column(key: &IndexKey) -> IndexColumn {
+    let (path, elements) = key.parts();
+    let keys = |path: &str| {
+        let keys = path.split('.').filter(|it| !it.is_empty());
+        keys.map(str::to_owned).collect()
+    };
     IndexColumn {
-        path: key.path.split('.').map(str::to_owned).collect(),
+        path: keys(path),
+        elements: elements.map(keys),
         is_descending: key.descending,
     }
 }

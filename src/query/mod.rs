@@ -39,7 +39,7 @@ use crate::record;
 pub use board::{Board, LiveEvent, LiveRecord};
 pub use cursor::{Cursor, Position};
 pub use filter::{Field, Filter, Literal, OrderBy, field, it};
-pub use plan::Plan;
+pub use plan::{IndexedBy, Plan, Span};
 pub use select::{Selected, Selection};
 
 use filter::Term;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::filter::{Comparison, Field, Filter, Literal, OrderBy, Term};
-use super::{Query, lex};
+use super::{IndexedBy, Query, lex};
 use crate::doc::Value;
 
 impl Display for Query {
@@ -29,6 +29,28 @@ impl Display for OrderBy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.field)?;
         f.write_str(if self.is_descending { " desc" } else { "" })
+    }
+}
+
+impl Display for IndexedBy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            by: OrderBy {
+                field,
+                is_descending,
+            },
+            elements,
+        } = self;
+        write!(f, "{field}")?;
+        if let Some(within) = elements {
+            let (dot, within) = if within.0.is_empty() {
+                ("", String::new())
+            } else {
+                (".", within.to_string())
+            };
+            write!(f, "[]{dot}{within}")?;
+        }
+        f.write_str(if *is_descending { " desc" } else { "" })
     }
 }
 

@@ -8,27 +8,15 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::Replica;
+use super::index_entry::{APART, IndexColumn};
 use super::keys::{self, Number, Slot};
 use super::read::{Rows, damaged};
 use super::rows::ViewRow;
 use crate::codec::{Malformed, Problem, Reader, Writer};
-use crate::doc::{DELETED_KEY, Value, order_key};
 use crate::error::Result;
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
 use crate::limits;
 use crate::store::{KeyRange, Order, Snapshot, Table, prefix_end};
-
-/// Before the record's id where an entry says that the view shows conflicts; no column begins so.
-const CONTESTED: u8 = 0;
-
-/// One column of an index.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct IndexColumn {
-    /// The keys that lead to it through maps.
-    pub path: Vec<String>,
-    /// Whether the largest comes first.
-    pub is_descending: bool,
-}
 
 /// How far an index is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,38 +62,6 @@ impl Index {
         writer.finish()
     }
 
-    /// The entries of a view: where it stands, unless its record is deleted; and, if it shows conflicts,
-    /// by what.
-    pub(super) fn entries(&self, slot: Slot, view: &ViewRow) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut entries = Vec::new();
-        let value = Value::from_bytes(&view.value).ok();
-        let is_live = |it: &Value| it.as_map().is_none_or(|it| !it.contains_key(DELETED_KEY));
-        if let Some(value) = value.filter(is_live) {
-            let mut key = self.prefix(slot.collection);
-            for IndexColumn {
-                path,
-                is_descending,
-            } in &self.columns
-            {
-                let found = path
-                    .iter()
-                    .try_fold(&value, |value, key| value.as_map()?.get(key));
-                order_key(&mut key, found, *is_descending);
-            }
-            key.extend(slot.record.as_bytes());
-            entries.push((key, Vec::new()));
-        }
-        if view.shown_by != 0 {
-            let mut key = self.prefix(slot.collection);
-            key.push(CONTESTED);
-            key.extend(slot.record.as_bytes());
-            let mut writer = Writer::new();
-            writer.varint(view.shown_by);
-            entries.push((key, writer.finish()));
-        }
-        entries
-    }
-
     fn encode(&self, writer: &mut Writer) {
         writer.u32(self.number);
         match self.state {
@@ -116,11 +72,7 @@ impl Index {
         };
         writer.count(self.columns.len());
         for column in &self.columns {
-            writer.u8(u8::from(column.is_descending));
-            writer.count(column.path.len());
-            for key in &column.path {
-                writer.text(key);
-            }
+            column.encode(writer);
         }
     }
 
@@ -134,18 +86,7 @@ impl Index {
             unknown => return Err(reader.error("index state", Problem::Unexpected(unknown.into()))),
         };
         let count = reader.count(limits::INDEX_FIELDS_MAX, "index columns")?;
-        let columns = (0..count).map(|_| {
-            let is_descending = reader.u8("index column")? == 1;
-            let count = reader.count(reader.remaining(), "index path")?;
-            let keys = (0..count).map(|_| {
-                let key = reader.text(reader.remaining(), "index path")?;
-                Ok(key.to_owned())
-            });
-            Ok(IndexColumn {
-                path: keys.collect::<Result<_, Malformed>>()?,
-                is_descending,
-            })
-        });
+        let columns = (0..count).map(|_| IndexColumn::decode(reader));
         Ok(Self {
             number,
             columns: columns.collect::<Result<_, Malformed>>()?,
@@ -366,7 +307,7 @@ impl Rows<'_> {
         limit: usize,
     ) -> Result<Vec<(RecordId, Vec<u8>)>> {
         let prefix = index.prefix(collection);
-        let start = span.start.as_slice().max(&[CONTESTED + 1]);
+        let start = span.start.as_slice().max(&[APART + 1]);
         let start = [&prefix, start].concat();
         let end = span
             .end
@@ -399,17 +340,14 @@ impl Rows<'_> {
         Ok(found)
     }
 
-    /// The records of an index whose view shows conflicts, each with what it shows them by.
+    /// The records of an index that it does not tell of for whom shows conflicts otherwise: each with what
+    /// its view shows them by, 0 if it tells of it to nobody.
     ///
     /// # Errors
     /// When the store can't be read, or an entry is damaged.
-    pub fn index_contested(
-        &self,
-        collection: Number,
-        index: &Index,
-    ) -> Result<Vec<(RecordId, u64)>> {
+    pub fn index_apart(&self, collection: Number, index: &Index) -> Result<Vec<(RecordId, u64)>> {
         let mut prefix = index.prefix(collection);
-        prefix.push(CONTESTED);
+        prefix.push(APART);
         let mut found = Vec::new();
         let mut fault = None;
         self.prefix(Table::Index, &prefix, &mut |key, row| {

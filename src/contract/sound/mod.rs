@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::check::Checker;
 use super::pattern::Pattern;
-use super::{Contract, Field, Kind, Ownership, Rule, Rules, Span, coerce, place};
+use super::{Contract, Field, IndexKey, Kind, Ownership, Rule, Rules, Span, coerce, place};
 use crate::doc::Value;
 use crate::limits;
 
@@ -27,8 +27,7 @@ pub(super) fn check(contract: &mut Contract) -> Sound {
     bound("indexes", indexes, limits::CONTRACT_INDEXES_MAX)?;
     for (name, keys) in &contract.indexes {
         place::check_name(name, 1).map_err(|it| format!("index {it}"))?;
-        let paths = keys.iter().map(|key| key.path.as_str());
-        check_index(contract, paths).map_err(|it| format!("index '{name}': {it}"))?;
+        check_index(contract, keys).map_err(|it| format!("index '{name}': {it}"))?;
     }
     if let Ownership::Field(path) = &contract.ownership {
         known(contract, path).map_err(|it| format!("ownership: {it}"))?;
@@ -114,20 +113,47 @@ fn compare(a: Kind, b: Kind) -> bool {
     any || a == b || (number(a) && number(b)) || (text(a) && text(b))
 }
 
-fn check_index<'p>(contract: &Contract, paths: impl Iterator<Item = &'p str>) -> Sound {
+fn check_index(contract: &Contract, keys: &[IndexKey]) -> Sound {
     let mut seen = Vec::new();
-    for path in paths {
-        known(contract, path)?;
+    let mut is_one_by_elements = false;
+    for key in keys {
+        let path = key.path.as_str();
         if seen.contains(&path) {
             return Err(format!("'{path}' is in it twice"));
         }
         seen.push(path);
         bound("fields", seen.len(), limits::INDEX_FIELDS_MAX)?;
+        let (list, Some(within)) = key.parts() else {
+            known(contract, path)?;
+            continue;
+        };
+        if std::mem::replace(&mut is_one_by_elements, true) {
+            return Err("one of its fields may be the elements of a list, not two".to_owned());
+        }
+        check_elements(known(contract, list)?, path, within)?;
     }
     if seen.is_empty() {
         return Err("it has no fields".to_owned());
     }
     Ok(())
+}
+
+/// Whether a field has elements, and they have a field at such a path.
+fn check_elements(field: &Field, path: &str, within: &str) -> Sound {
+    let shown = place::shorten(path);
+    if !matches!(field.kind, Kind::List | Kind::Set | Kind::Any) {
+        return Err(format!("'{shown}': {} has no elements", field.kind));
+    }
+    if path.ends_with("[]") && within.is_empty() {
+        return Ok(());
+    }
+    let mut names = within.split('.').filter(|_| path.contains("[]."));
+    let first = names.next();
+    let first = first.and_then(|it| field.element()?.fields.get(it));
+    match names.try_fold(first, |it, name| Some(it?.fields.get(name))) {
+        Some(Some(_)) => Ok(()),
+        Some(None) | None => Err(format!("'{shown}' is no declared field of elements")),
+    }
 }
 
 struct Fields {

@@ -113,6 +113,21 @@ fn rules_and_indexes_name_declared_fields() {
     refused("index 'by-a': it is declared twice", |it| {
         declared(it).index("by-a", ["a"]).index("by-a", ["s"])
     });
+    for path in ["list[].y", "list[].", "list[]x", "list[].x.y", "list[][]"] {
+        let reason = format!("index 'by-it': '{path}' is no declared field of elements");
+        refused(&reason, |it| declared(it).index("by-it", [path]));
+    }
+    refused("index 'by-it': 's[]': string has no elements", |it| {
+        declared(it).index("by-it", ["s[]"])
+    });
+    refused("index 'by-it': one of its fields may be", |it| {
+        declared(it).index("by-it", ["list[]", "a", "list[].x"])
+    });
+    for path in ["list[]", "list[].x"] {
+        let contract = declared(Contract::builder("tasks", 1)).index("by-it", [path]);
+        let contract = contract.build().unwrap();
+        assert_eq!(Contract::from_json(&contract.to_json()).unwrap(), contract);
+    }
     refused("index 'By A' is no name", |it| {
         declared(it).index("By A", ["a"])
     });

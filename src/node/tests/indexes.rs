@@ -1,5 +1,7 @@
 //! Indexes: what they find is what a look at all records finds, whatever was written how.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::contract::{Contract, Field, IndexKey};
 use crate::doc::Value;
@@ -8,12 +10,15 @@ use crate::id::RecordId;
 use crate::query::{Query, Selection};
 use crate::store::MemoryStore;
 
-const INDEXES: [&[(&str, bool)]; 5] = [
+const INDEXES: [&[(&str, bool)]; 8] = [
     &[("a", false), ("b", true)],
     &[("b", false)],
     &[("place.city", true), ("a", false)],
     &[("c", false)],
+    &[("place.city", false), ("tags[]", false)],
     &[("b", true), ("c", true), ("a", false)],
+    &[("tags[]", true), ("a", true)],
+    &[("steps[].who", false), ("b", false)],
 ];
 
 fn contract(version: u32, indexes: &[&[(&str, bool)]]) -> Contract {
@@ -22,7 +27,11 @@ fn contract(version: u32, indexes: &[&[(&str, bool)]]) -> Contract {
     for name in ["a", "b", "c"] {
         builder = builder.field(name, Field::any());
     }
-    builder = builder.field("place", city);
+    let step = Field::map().field("who", Field::any());
+    builder = builder
+        .field("place", city)
+        .field("tags", Field::any())
+        .field("steps", Field::list(step));
     for (number, columns) in indexes.iter().enumerate() {
         let keys = columns.iter().map(|(path, is_descending)| {
             if *is_descending {
@@ -59,8 +68,50 @@ const VALUES: [&str; 14] = [
     "\"ab\"",
 ];
 
+/// A list, a set, or what contains something else.
+fn tags(entropy: &mut Entropy) -> serde_json::Value {
+    let values = (0..entropy.below(4)).map(|_| parsed(pick(entropy, &VALUES)));
+    let values: Vec<_> = values.collect();
+    match entropy.below(30) {
+        0 => json!(
+            ["a", "1", "true", "5"]
+                .iter()
+                .map(|it| (*it, true))
+                .collect::<BTreeMap<_, _>>()
+        ),
+        1 => json!({"1": true, "b": {"who": 1}}),
+        2 => json!("aab"),
+        3 => json!((0..40).map(|it| it % 5).collect::<Vec<_>>()),
+        // More than the index takes of one record.
+        4 => json!(
+            (0..140)
+                .map(|it| format!("{it}{}", "x".repeat(500)))
+                .collect::<Vec<_>>()
+        ),
+        5 => json!(1),
+        _ => json!(values),
+    }
+}
+
+fn steps(entropy: &mut Entropy) -> serde_json::Value {
+    let step = |entropy: &mut Entropy| match entropy.below(6) {
+        0 => json!({}),
+        _ => json!({"who": parsed(pick(entropy, &VALUES))}),
+    };
+    let steps: Vec<_> = (0..entropy.below(4)).map(|_| step(entropy)).collect();
+    json!(steps)
+}
+
+fn parsed(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
 fn record(entropy: &mut Entropy) -> serde_json::Value {
     let mut json = json!({});
+    if entropy.below(4) > 0 {
+        json["tags"] = tags(entropy);
+        json["steps"] = steps(entropy);
+    }
     for name in ["a", "b", "c", "city"] {
         if entropy.below(8) == 0 {
             continue;
@@ -69,7 +120,7 @@ fn record(entropy: &mut Entropy) -> serde_json::Value {
             0 => json!([1, "a"]),
             1 => json!({"x": 1}),
             2 => json!("x".repeat(600 + usize::try_from(entropy.below(2)).unwrap())),
-            _ => serde_json::from_str(pick(entropy, &VALUES)).unwrap(),
+            _ => parsed(pick(entropy, &VALUES)),
         };
         if name == "city" {
             json["place"] = json!({ "city": value });
@@ -86,7 +137,12 @@ fn query(entropy: &mut Entropy) -> Query {
     for _ in 0..entropy.below(4) {
         let field = pick(entropy, &fields);
         let value = pick(entropy, &VALUES).replace("\\u0000", "\\u{0}");
-        terms.push(match entropy.below(10) {
+        let other = pick(entropy, &VALUES).replace("\\u0000", "\\u{0}");
+        terms.push(match entropy.below(16) {
+            10 | 11 => format!("tags contains {value}"),
+            12 => format!("any steps (who = {value})"),
+            13 => format!("any steps (who in ({value}, {other}) and who != {other})"),
+            14 | 15 => format!("{field} in ({value}, {other})"),
             0..=4 => format!("{field} = {value}"),
             5 => format!("{field} starts with {}", pick(entropy, &["\"\"", "\"a\""])),
             6 => format!("not {field} = {value}"),
@@ -100,6 +156,7 @@ fn query(entropy: &mut Entropy) -> Query {
     let mut order = Vec::new();
     for _ in 0..entropy.below(3) {
         let turned = pick(entropy, &["", " desc"]);
+        let fields = ["a", "b", "c", "place.city", "tags"];
         order.push(format!("{}{turned}", pick(entropy, &fields)));
     }
     if !order.is_empty() {
@@ -184,11 +241,23 @@ async fn an_index_finds_what_a_scan_finds_in_the_same_order() {
     let (here, there) = (a.records("tasks").unwrap(), b.records("tasks").unwrap());
     let mut entropy = Entropy::from_number(5);
     let names: Vec<_> = (0..80).map(|it| RecordId::named(&it.to_string())).collect();
-    for id in &names {
-        here.put(*id, &record(&mut entropy)).await.unwrap();
+    for (number, id) in names.iter().enumerate() {
+        let mut json = record(&mut entropy);
+        if number % 5 == 0 {
+            // What will break the contract: no list.
+            json["steps"] = json!({"x": {"who": parsed(pick(&mut entropy, &VALUES))}, "y": {}});
+        }
+        here.put(*id, &json).await.unwrap();
     }
     a.declare(&contract(1, &INDEXES)).await.unwrap();
-    for query in ["a = 1", "b = 1", "c = 1", "place.city = 1"] {
+    for query in [
+        "a = 1",
+        "b = 1",
+        "c = 1",
+        "place.city = 1",
+        "tags contains 1",
+        "any steps (who = 1)",
+    ] {
         until_access(&here, query, Access::Index).await;
     }
     for round in 0..4 {

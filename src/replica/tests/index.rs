@@ -9,6 +9,7 @@ const CAUSE: CorrelationId = CorrelationId(3);
 fn columns(field: &str) -> Vec<IndexColumn> {
     vec![IndexColumn {
         path: vec![field.to_owned()],
+        elements: None,
         is_descending: false,
     }]
 }
