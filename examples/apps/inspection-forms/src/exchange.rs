@@ -47,7 +47,9 @@ async fn late(node: &Node, patience: Duration) -> Result<Error> {
         });
         failed.collect::<Vec<_>>().join("; ")
     } else {
-        format!("it takes longer than {seconds} s; what has come is kept, so try again")
+        format!(
+            "no linked device had all of it within {seconds} s; what has come is kept, so try again"
+        )
     };
     Ok(Error::new(ErrorKind::Timeout, message))
 }

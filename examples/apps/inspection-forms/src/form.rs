@@ -16,7 +16,10 @@ use syncline::{Error, ErrorKind, Result};
 /// `Io` if the file can't be read, `InvalidInput` if it is no contract, with the place of what is wrong.
 pub fn read(file: &Path) -> Result<Contract> {
     let text = std::fs::read_to_string(file).map_err(|error| {
-        let message = format!("cannot read the form {}: {error}", file.display());
+        let message = format!(
+            "cannot read {}: {error}; --form names the form",
+            file.display()
+        );
         Error::new(ErrorKind::Io, message)
     })?;
     let contract = text.parse::<Contract>();

@@ -150,9 +150,7 @@ async fn work(node: &Node, form: Contract, what: What) -> Result<String> {
                     node.connect(&url).await?;
                     within(node, PATIENCE, visits.fetch(&photo)).await?
                 }
-                None => visits.read(&photo).await.map_err(|error| {
-                    error.context("a device that has it can be named by --connect")
-                })?,
+                None => visits.read(&photo).await.map_err(elsewhere)?,
             };
             tokio::fs::write(&output, bytes).await.map_err(|error| {
                 let message = format!("cannot write {}: {error}", output.display());
@@ -181,6 +179,14 @@ fn read(visits: &Visits, answers: &[String]) -> Result<Vec<(String, Answer)>> {
     let read = answers.iter().map(|it| parse(visits.form(), it));
     let read: std::result::Result<_, _> = read.collect();
     read.map_err(|what| Error::new(ErrorKind::InvalidInput, what))
+}
+
+fn elsewhere(error: Error) -> Error {
+    if error.kind() != ErrorKind::NotHere {
+        return error;
+    }
+    let message = "the photo is not here yet; name a device that has it by --connect";
+    Error::new(ErrorKind::NotHere, message).with_source(error)
 }
 
 async fn shown(visits: &Visits, id: RecordId) -> Result<String> {

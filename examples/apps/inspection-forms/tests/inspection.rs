@@ -187,6 +187,15 @@ async fn answers_of_one_person_are_one_change_and_can_be_taken_back() {
     );
     let records = node.records("inspections").unwrap();
     assert_eq!(records.history(id, 9, None).await.unwrap().list.len(), 2);
+
+    // What another program left out begins with the first answer.
+    let id = records.insert(&json!({"site": "Lock"})).await.unwrap();
+    let all = answers(&visits, &["notes=leak", "defects=+2"]);
+    visits.answer(id, all).await.unwrap();
+    assert_eq!(
+        visits.get(id).await.unwrap(),
+        json!({"site": "Lock", "defects": 2, "notes": "leak"})
+    );
     node.shutdown().await.unwrap();
 }
 

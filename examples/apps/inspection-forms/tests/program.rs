@@ -102,7 +102,10 @@ fn what_is_wrong_is_said_in_words() {
         (&["migrate"][..], "name a newer one by --form"),
         (&["sync", "nowhere"][..], "ws://host:port"),
         (&["new", "colour=red"][..], "no field \"colour\""),
-        (&["--form", "nowhere.json", "list"][..], "nowhere.json"),
+        (
+            &["--form", "nowhere.json", "list"][..],
+            "cannot read nowhere.json",
+        ),
         (&["--form", "Cargo.toml", "list"][..], "it is not JSON"),
     ] {
         let output = run(&store, arguments);
