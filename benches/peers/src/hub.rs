@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Syncline,
     /// subduction on its redb storage.
     Subduction,
+    /// subduction without a disk.
+    SubductionMemory,
     /// samod on its file storage.
     Samod,
 }
@@ -38,13 +40,10 @@ pub(crate) async fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
             node.shutdown().await?;
         }
         Kind::Subduction => {
-            let replica = subduction::Replica::durable(store, SUBDUCTION_HUB)?;
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let address = listener.local_addr()?.to_string();
-            tokio::select! {
-                served = replica.serve(&listener) => served?,
-                ended = until_ended(&address) => ended?,
-            }
+            serve_subduction(&subduction::Replica::durable(store, SUBDUCTION_HUB)?).await?;
+        }
+        Kind::SubductionMemory => {
+            serve_subduction(&subduction::Replica::in_memory(SUBDUCTION_HUB)).await?;
         }
         Kind::Samod => {
             let replica = samod::Replica::open(store).await?;
@@ -53,6 +52,17 @@ pub(crate) async fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+async fn serve_subduction<S: subduction::Disk>(
+    replica: &subduction::Replica<S>,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    tokio::select! {
+        served = replica.serve(&listener) => served,
+        ended = until_ended(&address) => ended,
+    }
 }
 
 /// Tells the address, and waits for the end of the input.

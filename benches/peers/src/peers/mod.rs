@@ -65,4 +65,7 @@ pub(crate) struct Kept {
     pub open_millis: f64,
     /// Resident megabytes of a process that just received all, and of one that started on them.
     pub megabytes: Option<[f64; 2]>,
+    /// Microseconds of reading one of the records as JSON, for the first time since its store was
+    /// opened and again.
+    pub read_micros: Option<[f64; 2]>,
 }

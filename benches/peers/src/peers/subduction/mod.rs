@@ -1,6 +1,8 @@
 //! subduction: signed, opaque commits, one conversation for each record (its "sedimentree").
 
+mod keep;
 mod link;
+mod text;
 mod work;
 
 use std::collections::BTreeSet;
@@ -37,7 +39,9 @@ use super::Counter;
 use crate::measure::Watch;
 use crate::workload;
 
+pub(crate) use keep::{edited_files, read_micros, typed_files};
 pub(crate) use link::End;
+pub(crate) use text::Typists;
 pub(crate) use work::{collection, live, sustained};
 
 /// Writes that wait for the disk together, so that its storage can commit them in groups.
@@ -100,14 +104,18 @@ impl Replica<RedbStorage> {
     /// Milliseconds from opening the closed store in this folder until a replica on it tells the
     /// heads of one record.
     pub(crate) async fn open_millis(folder: &Path, record: usize) -> anyhow::Result<f64> {
+        let (replica, watch) = Self::reopen(folder).await?;
+        ensure!(replica.holds(record).await?, "a record is missing");
+        Ok(watch.millis())
+    }
+
+    /// A replica on the closed store in this folder, and the time since it was about to be opened.
+    async fn reopen(folder: &Path) -> anyhow::Result<(Self, Watch)> {
         let mut failed = None;
         for _ in 0..REOPENS {
             let watch = Watch::start();
             match Self::durable(folder, 1) {
-                Ok(replica) => {
-                    ensure!(replica.holds(record).await?, "a record is missing");
-                    return Ok(watch.millis());
-                }
+                Ok(replica) => return Ok((replica, watch)),
                 // The tasks of the replica before may not have let go of the file yet.
                 Err(error) => failed = Some(error),
             }
@@ -173,14 +181,19 @@ impl<S: Disk> Replica<S> {
 
     /// Asks for these records, and for all that comes to them.
     async fn subscribe(&self, source: &Self, records: usize) -> anyhow::Result<()> {
-        let peer = source.core.peer_id();
         for number in 0..records {
-            let asked = self
-                .core
-                .sync_with_peer(&peer, tree(number), true, CallTimeout::Uncapped);
-            let (_, _, failed) = asked.await.map_err(|error| anyhow!("{error}"))?;
-            ensure!(failed.is_empty(), "a subscription failed");
+            self.join(source.core.peer_id(), number).await?;
         }
+        Ok(())
+    }
+
+    /// Exchanges a record with a linked peer; from then on each gets what comes to the other.
+    async fn join(&self, peer: PeerId, number: usize) -> anyhow::Result<()> {
+        let asked = self
+            .core
+            .sync_with_peer(&peer, tree(number), true, CallTimeout::Uncapped);
+        let (_, _, failed) = asked.await.map_err(|error| anyhow!("{error}"))?;
+        ensure!(failed.is_empty(), "a subscription failed");
         Ok(())
     }
 
