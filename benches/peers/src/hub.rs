@@ -25,10 +25,12 @@ pub(crate) enum Kind {
     SubductionMemory,
     /// samod on its file storage.
     Samod,
+    /// The same, giving documents to those alone who ask for them.
+    SamodToAskers,
 }
 
 /// The number of a subduction replica that is a hub.
-pub(crate) const SUBDUCTION_HUB: u8 = 9;
+pub(crate) const SUBDUCTION_HUB: usize = 9;
 
 /// The other process: a hub on this store, until its input ends.
 pub(crate) async fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
@@ -46,9 +48,10 @@ pub(crate) async fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
             serve_subduction(&subduction::Replica::in_memory(SUBDUCTION_HUB)).await?;
         }
         Kind::Samod => {
-            let replica = samod::Replica::open(store).await?;
-            until_ended(&replica.address.to_string()).await?;
-            replica.stop().await;
+            serve_samod(samod::Replica::open(store).await?).await?;
+        }
+        Kind::SamodToAskers => {
+            serve_samod(samod::Replica::open_to_askers(store).await?).await?;
         }
     }
     Ok(())
@@ -63,6 +66,12 @@ async fn serve_subduction<S: subduction::Disk>(
         served = replica.serve(&listener) => served,
         ended = until_ended(&address) => ended,
     }
+}
+
+async fn serve_samod(replica: samod::Replica) -> anyhow::Result<()> {
+    until_ended(&replica.address.to_string()).await?;
+    replica.stop().await;
+    Ok(())
 }
 
 /// Tells the address, and waits for the end of the input.

@@ -39,7 +39,7 @@ pub(crate) struct Row {
     ratio_to: &'static str,
     /// What a reader has to know: other counts for peers, features that are not there yet.
     notes: Vec<String>,
-    /// With how many records a peer was measured, where it is not the number of `work`.
+    /// With how many records, keystrokes or clients a peer was measured, where it is not the number of `work`.
     peers_at: BTreeMap<&'static str, String>,
 }
 

@@ -30,6 +30,12 @@ impl Counter {
     }
 }
 
+/// From one client to another, through a hub.
+pub(crate) trait Way: Send + 'static {
+    /// Edits at one end, and waits until the other has that. Each edit has another number.
+    fn edit(&mut self, number: usize) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
 /// What a peer took to get two replicas equal, once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Met {

@@ -12,7 +12,7 @@ use crate::report::{Row, SAMOD, SUBDUCTION, say, show};
 const FOLDING: &str = "subduction keeps every commit until its application makes fragments of old \
                        ones, at about each 256th, which this one does not; samod folds a document \
                        by itself once it is in more than ten files. Neither can be asked to, so \
-                       that theirs is the same compacted. Both are open.";
+                       that theirs is the same compacted.";
 
 /// The folders of the peers.
 #[derive(Default)]

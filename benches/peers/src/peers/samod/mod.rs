@@ -1,5 +1,6 @@
 //! samod: Automerge documents, one conversation for each, as in automerge-repo.
 
+mod crowd;
 mod keep;
 mod text;
 mod work;
@@ -15,7 +16,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use samod::storage::TokioFilesystemStorage;
 use samod::{
     AcceptorHandle, BackoffConfig, ConnectionId, DialError, Dialer, DialerHandle, DocHandle,
-    DocumentId, Repo, Transport, Url,
+    DocumentId, Repo, ShareConfig, Transport, Url,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -27,6 +28,7 @@ use super::Counter;
 use crate::measure::Watch;
 use crate::workload;
 
+pub(crate) use crowd::pair;
 pub(crate) use keep::{edited_files, read_micros, typed_files};
 pub(crate) use text::Typists;
 pub(crate) use work::{collection, live, sustained};
@@ -51,7 +53,19 @@ impl Replica {
     /// A repository in this folder.
     pub(crate) async fn open(folder: &Path) -> anyhow::Result<Self> {
         let storage = TokioFilesystemStorage::new(folder);
-        let repo = Repo::build_tokio().with_storage(storage).load().await;
+        Self::listen(Repo::build_tokio().with_storage(storage).load().await).await
+    }
+
+    /// The same, but it tells of documents only to those who ask for them: as it comes, it gives
+    /// each to everybody who is linked.
+    pub(crate) async fn open_to_askers(folder: &Path) -> anyhow::Result<Self> {
+        let storage = TokioFilesystemStorage::new(folder);
+        let sharing = ShareConfig::read_write().with_announce(false);
+        let repo = Repo::build_tokio().with_storage(storage);
+        Self::listen(repo.with_share_policy(sharing).load().await).await
+    }
+
+    async fn listen(repo: Repo) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let url = Url::parse(&format!("ws://{address}"))?;
@@ -109,32 +123,36 @@ impl Replica {
         address: SocketAddr,
         documents: &[DocHandle],
     ) -> anyhow::Result<Linked> {
-        let (dialler, link) = self.dial(address).await?;
+        let (dialler, link) = dial(&self.repo, address, &self.sent).await?;
         let all = join_all(documents.iter().map(|it| it.they_have_our_changes(link)));
         timeout(PATIENCE, all)
             .await
             .context("documents are missing")?;
         Ok(dialler)
     }
+}
 
-    /// Dials another; gives the dialler, which keeps the link, and the link's id.
-    async fn dial(&self, address: SocketAddr) -> anyhow::Result<(Linked, ConnectionId)> {
-        let dialer = Arc::new(Dial {
-            address,
-            url: Url::parse(&format!("ws://{address}"))?,
-            sent: self.sent.clone(),
-        });
-        let handle = self.repo.dial(BackoffConfig::default(), dialer);
-        let handle = handle.map_err(|error| anyhow!("{error:?}"))?;
-        handle
-            .established()
-            .await
-            .map_err(|error| anyhow!("{error:?}"))?;
-        let link = handle
-            .connection_id()
-            .context("established without a link")?;
-        Ok((handle, link))
-    }
+/// Dials the repository at this address; gives the dialler, which keeps the link, and the link's id.
+async fn dial(
+    repo: &Repo,
+    address: SocketAddr,
+    sent: &Counter,
+) -> anyhow::Result<(Linked, ConnectionId)> {
+    let dialer = Arc::new(Dial {
+        address,
+        url: Url::parse(&format!("ws://{address}"))?,
+        sent: sent.clone(),
+    });
+    let handle = repo.dial(BackoffConfig::default(), dialer);
+    let handle = handle.map_err(|error| anyhow!("{error:?}"))?;
+    handle
+        .established()
+        .await
+        .map_err(|error| anyhow!("{error:?}"))?;
+    let link = handle
+        .connection_id()
+        .context("established without a link")?;
+    Ok((handle, link))
 }
 
 async fn accept(listener: TcpListener, acceptor: AcceptorHandle, sent: Counter) {

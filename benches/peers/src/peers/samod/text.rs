@@ -10,7 +10,7 @@ use automerge::{Automerge, ObjId, ObjType, ROOT};
 use samod::DocHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{Linked, PATIENCE, Replica};
+use super::{Linked, PATIENCE, Replica, dial};
 use crate::workload::Patch;
 
 /// Two repositories with the same text, linked with a hub in a process of its own.
@@ -34,7 +34,7 @@ impl Typists {
         let here = a.repo.create(document).await;
         let here = here.map_err(|error| anyhow!("{error:?}"))?;
         let to_hub = a.give(hub, std::slice::from_ref(&here)).await?;
-        let (from_hub, _) = b.dial(hub).await?;
+        let (from_hub, _) = dial(&b.repo, hub, &b.sent).await?;
         let there = b.find(here.document_id()).await?;
         Ok(Self {
             replicas: [a, b],

@@ -9,7 +9,7 @@ use samod::DocHandle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::{Linked, PATIENCE, Replica, edit, put};
+use super::{Linked, PATIENCE, Replica, dial, edit, put};
 use crate::measure::{Watch, figure};
 use crate::peers::{Figures, Met};
 use crate::workload::spread;
@@ -79,7 +79,7 @@ impl Trio {
         let b = Replica::open(&folder.join("b")).await?;
         let here = a.create(records).await?;
         let to_hub = a.give(hub.address, &here).await?;
-        let (from_hub, _) = b.dial(hub.address).await?;
+        let (from_hub, _) = dial(&b.repo, hub.address, &b.sent).await?;
         let mut there = Vec::with_capacity(records);
         for document in &here {
             there.push(b.find(document.document_id()).await?);

@@ -139,6 +139,11 @@ impl Writer {
         })
     }
 
+    /// The newest commit.
+    pub(super) fn head(&self) -> CommitId {
+        self.head
+    }
+
     /// Changes one field, and pushes that to who subscribed.
     pub(super) async fn edit<S: Disk>(
         &mut self,
