@@ -21,12 +21,16 @@ pub(crate) enum Kind {
     Syncline,
     /// subduction on its redb storage.
     Subduction,
+    /// subduction without a disk.
+    SubductionMemory,
     /// samod on its file storage.
     Samod,
+    /// The same, giving documents to those alone who ask for them.
+    SamodToAskers,
 }
 
 /// The number of a subduction replica that is a hub.
-pub(crate) const SUBDUCTION_HUB: u8 = 9;
+pub(crate) const SUBDUCTION_HUB: usize = 9;
 
 /// The other process: a hub on this store, until its input ends.
 pub(crate) async fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
@@ -38,20 +42,35 @@ pub(crate) async fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
             node.shutdown().await?;
         }
         Kind::Subduction => {
-            let replica = subduction::Replica::durable(store, SUBDUCTION_HUB)?;
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let address = listener.local_addr()?.to_string();
-            tokio::select! {
-                served = replica.serve(&listener) => served?,
-                ended = until_ended(&address) => ended?,
-            }
+            serve_subduction(&subduction::Replica::durable(store, SUBDUCTION_HUB)?).await?;
+        }
+        Kind::SubductionMemory => {
+            serve_subduction(&subduction::Replica::in_memory(SUBDUCTION_HUB)).await?;
         }
         Kind::Samod => {
-            let replica = samod::Replica::open(store).await?;
-            until_ended(&replica.address.to_string()).await?;
-            replica.stop().await;
+            serve_samod(samod::Replica::open(store).await?).await?;
+        }
+        Kind::SamodToAskers => {
+            serve_samod(samod::Replica::open_to_askers(store).await?).await?;
         }
     }
+    Ok(())
+}
+
+async fn serve_subduction<S: subduction::Disk>(
+    replica: &subduction::Replica<S>,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    tokio::select! {
+        served = replica.serve(&listener) => served,
+        ended = until_ended(&address) => ended,
+    }
+}
+
+async fn serve_samod(replica: samod::Replica) -> anyhow::Result<()> {
+    until_ended(&replica.address.to_string()).await?;
+    replica.stop().await;
     Ok(())
 }
 

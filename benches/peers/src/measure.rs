@@ -1,9 +1,21 @@
 //! Clocks, CPU time and memory, as the system counts them.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::time::sleep;
+
+/// Bytes of a block, as the system counts them.
+const BLOCK_BYTES: u64 = 512;
+
+/// Ticks of the system's clock, as Linux has them on all that this is run on.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// How long files must stay as they are to have settled.
+const STILL: Duration = Duration::from_millis(500);
 
 /// Work that is being timed.
 #[derive(Clone, Copy)]
@@ -58,7 +70,8 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
     percentile(samples, 50)
 }
 
-/// CPU seconds of the live threads of a process, to the nanosecond.
+/// CPU seconds of a process: to the nanosecond as long as none of its threads ended, and to two
+/// ticks of the system's clock afterwards.
 pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
     let mut nanos = 0_u64;
     let folder = format!("/proc/{process}/task");
@@ -70,7 +83,18 @@ pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
         let spent = text.split_whitespace().next().unwrap_or("0");
         nanos += spent.parse::<u64>().context("schedstat holds no number")?;
     }
-    Ok(figure(nanos) / 1e9)
+    Ok((figure(nanos) / 1e9).max(cpu_ticks(process)? / TICKS_A_SECOND))
+}
+
+/// Ticks of all threads of a process, of those that ended too.
+fn cpu_ticks(process: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    // The name, in brackets, may hold anything; user and system time are the 12th and 13th after it.
+    let (_, fields) = text.rsplit_once(')').context("stat holds no name")?;
+    let times = fields.split_whitespace().skip(11).take(2);
+    let times = times.map(|it| it.parse::<u64>().context("stat holds no number"));
+    Ok(figure(times.sum::<anyhow::Result<u64>>()?))
 }
 
 /// Bytes of memory that a process has resident.
@@ -80,6 +104,54 @@ pub(crate) fn resident_bytes(process: u32) -> anyhow::Result<f64> {
     let line = text.lines().find_map(|it| it.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|it| it.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     Ok(figure(kilobytes.context("no resident size")?) * 1024.0)
+}
+
+/// What files take.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Files {
+    /// How many there are.
+    pub count: usize,
+    /// Their lengths, summed.
+    pub bytes: u64,
+    /// What the file system gave them, in whole blocks.
+    pub disk_bytes: u64,
+}
+
+/// The files in a folder and below it.
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Files> {
+    let mut all = Files::default();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder);
+        for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry?.path();
+            // A file may be deleted between the listing and the looking.
+            let Ok(about) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            if about.is_dir() {
+                folders.push(path);
+            } else {
+                all.count += 1;
+                all.bytes += about.len();
+                all.disk_bytes += about.blocks() * BLOCK_BYTES;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The same once nothing is written any more.
+pub(crate) async fn settled_files(folder: &Path) -> anyhow::Result<Files> {
+    let mut before = files(folder)?;
+    loop {
+        sleep(STILL).await;
+        let now = files(folder)?;
+        if now == before {
+            return Ok(now);
+        }
+        before = now;
+    }
 }
 
 /// Processes that wait for a processor, on average of the last minute, and the processors there

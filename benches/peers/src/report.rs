@@ -39,7 +39,7 @@ pub(crate) struct Row {
     ratio_to: &'static str,
     /// What a reader has to know: other counts for peers, features that are not there yet.
     notes: Vec<String>,
-    /// With how many records a peer was measured, where it is not the number of `work`.
+    /// With how many records, keystrokes or clients a peer was measured, where it is not the number of `work`.
     peers_at: BTreeMap<&'static str, String>,
 }
 
@@ -226,7 +226,10 @@ impl Report {
         let ours = row.ours.map_or_else(|| "–".to_owned(), show);
         let ratio = row.ratio.map(|it| format!(", ratio {}", show(it)));
         let ratio = ratio.unwrap_or_default();
-        say(&format!("{}: {}: {ours} {}{ratio}", row.id, row.work, row.unit));
+        say(&format!(
+            "{}: {}: {ours} {}{ratio}",
+            row.id, row.work, row.unit
+        ));
         self.rows.push(row);
     }
 

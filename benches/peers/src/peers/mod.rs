@@ -30,6 +30,12 @@ impl Counter {
     }
 }
 
+/// From one client to another, through a hub.
+pub(crate) trait Way: Send + 'static {
+    /// Edits at one end, and waits until the other has that. Each edit has another number.
+    fn edit(&mut self, number: usize) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
 /// What a peer took to get two replicas equal, once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Met {
@@ -65,4 +71,7 @@ pub(crate) struct Kept {
     pub open_millis: f64,
     /// Resident megabytes of a process that just received all, and of one that started on them.
     pub megabytes: Option<[f64; 2]>,
+    /// Microseconds of reading one of the records as JSON, for the first time since its store was
+    /// opened and again.
+    pub read_micros: Option<[f64; 2]>,
 }

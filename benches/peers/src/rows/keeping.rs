@@ -1,13 +1,15 @@
-//! P8, P11 and P12 of the peers: what it takes them to make, hold and open many records.
+//! P8, P9, P11 and P12 of the peers: what it takes them to make, hold, read and open many records.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use ::samod::DocHandle;
 use anyhow::Context as _;
 use tokio::time::sleep;
 
 use super::Plan;
+use super::reads::READS;
 use crate::hub::{Hub, Kind, SUBDUCTION_HUB};
 use crate::measure::{Watch, figure, median};
 use crate::peers::{Kept, samod, subduction};
@@ -40,15 +42,21 @@ pub(super) async fn subduction(plan: &Plan<'_>, records: usize) -> anyhow::Resul
         // What the hub was started on is there.
         subduction::Replica::open_millis(&folder.join("hub"), records - 1).await?;
     }
+    let folder = folder.join("a");
     let mut opens = Vec::with_capacity(OPENS);
     for _ in 0..OPENS {
-        let folder = folder.join("a");
         opens.push(subduction::Replica::open_millis(&folder, records / 2).await?);
     }
+    let read_micros = if plan.args.wants("P9") {
+        Some(subduction::read_micros(&folder, records, READS).await?)
+    } else {
+        None
+    };
     Ok(Kept {
         import_micros,
         open_millis: median(&opens),
         megabytes,
+        read_micros,
     })
 }
 
@@ -61,22 +69,33 @@ pub(super) async fn samod(plan: &Plan<'_>, records: usize) -> anyhow::Result<Kep
     let import_micros = watch.micros() / figure(records);
     let give = async |address| replica.give(address, &documents).await;
     let megabytes = memory(plan, (Kind::Samod, &folder), give).await?;
-    let one = documents.get(records / 2).context("no such document")?;
-    let one = one.document_id().clone();
+    let ids: Vec<_> = documents
+        .iter()
+        .map(DocHandle::document_id)
+        .cloned()
+        .collect();
+    let one = ids.get(records / 2).context("no such document")?;
     drop(documents);
     replica.stop().await;
     if megabytes.is_some() {
         // What the hub was started on is there.
-        samod::Replica::open_millis(&folder.join("hub"), &one).await?;
+        samod::Replica::open_millis(&folder.join("hub"), one).await?;
     }
+    let folder = folder.join("a");
     let mut opens = Vec::with_capacity(OPENS);
     for _ in 0..OPENS {
-        opens.push(samod::Replica::open_millis(&folder.join("a"), &one).await?);
+        opens.push(samod::Replica::open_millis(&folder, one).await?);
     }
+    let read_micros = if plan.args.wants("P9") {
+        Some(samod::read_micros(&folder, &ids, READS).await?)
+    } else {
+        None
+    };
     Ok(Kept {
         import_micros,
         open_millis: median(&opens),
         megabytes,
+        read_micros,
     })
 }
 

@@ -3,6 +3,7 @@
 mod crowd;
 mod delta;
 mod first_sync;
+mod folders;
 mod hub_memory;
 mod keeping;
 mod live;

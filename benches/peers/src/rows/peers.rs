@@ -43,7 +43,7 @@ impl Peers<Kept> {
     /// As [`Peers::measure`], what it takes each peer with a disk to keep records.
     pub(super) async fn keeping(plan: &Plan<'_>) -> Self {
         let mut peers = Self(BTreeMap::new());
-        if !plan.wants_any(&["P8", "P11", "P12"]) {
+        if !plan.wants_any(&["P8", "P9", "P11", "P12"]) {
             return peers;
         }
         for records in plan.peer_sizes(&[1_000, 10_000], 100_000) {

@@ -10,6 +10,7 @@ use syncline::Node;
 use syncline::store::{KeyRange, Order, RedbOptions, RedbStore, Store as _, Table};
 
 use super::Plan;
+use super::folders::Folders;
 use crate::curve::{Curve, Line};
 use crate::measure::{Watch, figure};
 use crate::ours::Device;
@@ -22,7 +23,28 @@ const EDITS: usize = 10;
 /// Rounds of churn.
 const ROUNDS: usize = 10;
 
+/// What a store holds, by which its bytes are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Held {
+    /// So many small records: bytes for each.
+    Records(usize),
+    /// One large text: megabytes.
+    Text,
+}
+
+impl Held {
+    /// So many bytes in the unit that rows of this show.
+    pub(super) fn weight(self, bytes: u64) -> (&'static str, f64) {
+        match self {
+            Self::Records(records) => ("bytes/record", figure(bytes) / figure(records)),
+            Self::Text => ("MB", figure(bytes) / 1e6),
+        }
+    }
+}
+
 pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let others = [plan.count(2_000, 10_000), plan.count(2_000, 3_000)];
+    let folders = Folders::edited(plan, others, EDITS).await;
     let records = plan.count(2_000, 100_000);
     let store = plan.folder("size")?.join("a");
     let device = Device::open(&store).await?;
@@ -31,9 +53,20 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
     let saved = saved(&device, records).await?;
     device.node.shutdown().await?;
     let work = format!("{records} small records, each edited {EDITS} times");
-    row(report, format!("file of {work}, as it is"), &store, saved)?;
+    let held = (Held::Records(records), saved);
+    row(
+        report,
+        (format!("file of {work}, as it is"), &folders),
+        &store,
+        held,
+    )?;
     compact(&store).await?;
-    row(report, format!("file of {work}, compacted"), &store, saved)?;
+    row(
+        report,
+        (format!("file of {work}, compacted"), &folders),
+        &store,
+        held,
+    )?;
     text(plan, report).await?;
     churn(plan, report).await
 }
@@ -51,6 +84,7 @@ async fn text(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
         tx.commit();
     }
     let saved = document.save();
+    let folders = Folders::typed(plan, &document).await;
     drop(document);
     let store = plan.folder("text size")?.join("a");
     let device = Device::open(&store).await?;
@@ -58,10 +92,20 @@ async fn text(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
     device.node.shutdown().await?;
     let count = typing.patches.len();
     let work = format!("file of {count} keystrokes of {}", typing.source);
-    let saved = u64::try_from(saved.len())?;
-    row(report, format!("{work}, as it is"), &store, saved)?;
+    let held = (Held::Text, u64::try_from(saved.len())?);
+    row(
+        report,
+        (format!("{work}, as it is"), &folders),
+        &store,
+        held,
+    )?;
     compact(&store).await?;
-    row(report, format!("{work}, compacted"), &store, saved)
+    row(
+        report,
+        (format!("{work}, compacted"), &folders),
+        &store,
+        held,
+    )
 }
 
 /// Edits all records a round; what they are set to differs from round to round.
@@ -108,6 +152,8 @@ async fn compact(store: &Path) -> anyhow::Result<()> {
 /// The file over rounds of edits, with nothing but what compaction does by itself and on request: it is
 /// never closed, and redb never moves its pages.
 async fn churn(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let others = [plan.count(100, 1_000), plan.count(500, 1_000)];
+    let folders = Folders::edited(plan, others, ROUNDS * EDITS).await;
     let records = plan.count(500, 10_000);
     let store = plan.folder("churn")?.join("a");
     let device = Device::open(&store).await?;
@@ -127,7 +173,12 @@ async fn churn(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
     let work = format!(
         "file of {records} small records after {ROUNDS} rounds of {EDITS} edits each, never closed"
     );
-    row(report, work, &store, last)?;
+    row(
+        report,
+        (work, &folders),
+        &store,
+        (Held::Records(records), last),
+    )?;
     report.curves.push(Curve {
         title: format!("P10: bytes of {records} records over edits of each"),
         unit: "MB",
@@ -159,16 +210,19 @@ fn saved_at(documents: &[(f64, f64)]) -> u64 {
 }
 
 /// A file beside the documents in it, and what else is in it.
-fn row(report: &mut Report, work: String, store: &Path, saved: u64) -> anyhow::Result<()> {
-    let file = figure(std::fs::metadata(store)?.len());
-    report.row(
-        Row::new("P10", work, "MB")
-            .ours(file / 1e6)
-            .floor("Automerge's save, summed", figure(saved) / 1e6)
-            .over_floor()
-            .ratio_at_most("≤ 1.3 × save + 10%", 1.43)
-            .note(format!("Rows: {}.", tables(store)?)),
-    );
+fn row(
+    report: &mut Report,
+    (work, folders): (String, &Folders),
+    store: &Path,
+    (held, saved): (Held, u64),
+) -> anyhow::Result<()> {
+    let (unit, file) = held.weight(std::fs::metadata(store)?.len());
+    let (_, saved) = held.weight(saved);
+    let row = Row::new("P10", work, unit).ours(file);
+    let row = row.floor("Automerge's save, summed", saved).over_floor();
+    let row = row.ratio_at_most("≤ 1.3 × save + 10%", 1.43);
+    let row = row.note(format!("Rows: {}.", tables(store)?));
+    report.row(folders.fill(row, held));
     Ok(())
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Res
         }
         reconnect::measure(plan, report, (&peers, &mut curves), &pair).await?;
         if plan.args.wants("P9") {
-            reads::measure(report, &mut curves, &pair).await?;
+            reads::measure(report, (&kept, &mut curves), &pair).await?;
         }
         if plan.args.wants("P8") && records >= 100_000 {
             hub_memory::measure(plan, report, (&kept, &pair)).await?;

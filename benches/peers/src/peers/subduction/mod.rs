@@ -1,6 +1,9 @@
 //! subduction: signed, opaque commits, one conversation for each record (its "sedimentree").
 
+mod crowd;
+mod keep;
 mod link;
+mod text;
 mod work;
 
 use std::collections::BTreeSet;
@@ -37,7 +40,10 @@ use super::Counter;
 use crate::measure::Watch;
 use crate::workload;
 
+pub(crate) use crowd::pair;
+pub(crate) use keep::{edited_files, read_micros, typed_files};
 pub(crate) use link::End;
+pub(crate) use text::Typists;
 pub(crate) use work::{collection, live, sustained};
 
 /// Writes that wait for the disk together, so that its storage can commit them in groups.
@@ -86,28 +92,32 @@ pub(crate) struct Replica<S: Disk> {
 
 impl Replica<MemoryStorage> {
     /// A replica without a disk.
-    pub(crate) fn in_memory(number: u8) -> Self {
+    pub(crate) fn in_memory(number: usize) -> Self {
         Self::on(MemoryStorage::new(), number)
     }
 }
 
 impl Replica<RedbStorage> {
     /// A replica on its redb storage, each write synced before it returns.
-    pub(crate) fn durable(folder: &Path, number: u8) -> anyhow::Result<Self> {
+    pub(crate) fn durable(folder: &Path, number: usize) -> anyhow::Result<Self> {
         Ok(Self::on(RedbStorage::new(folder)?, number))
     }
 
     /// Milliseconds from opening the closed store in this folder until a replica on it tells the
     /// heads of one record.
     pub(crate) async fn open_millis(folder: &Path, record: usize) -> anyhow::Result<f64> {
+        let (replica, watch) = Self::reopen(folder).await?;
+        ensure!(replica.holds(record).await?, "a record is missing");
+        Ok(watch.millis())
+    }
+
+    /// A replica on the closed store in this folder, and the time since it was about to be opened.
+    async fn reopen(folder: &Path) -> anyhow::Result<(Self, Watch)> {
         let mut failed = None;
         for _ in 0..REOPENS {
             let watch = Watch::start();
             match Self::durable(folder, 1) {
-                Ok(replica) => {
-                    ensure!(replica.holds(record).await?, "a record is missing");
-                    return Ok(watch.millis());
-                }
+                Ok(replica) => return Ok((replica, watch)),
                 // The tasks of the replica before may not have let go of the file yet.
                 Err(error) => failed = Some(error),
             }
@@ -118,8 +128,8 @@ impl Replica<RedbStorage> {
 }
 
 impl<S: Disk> Replica<S> {
-    fn on(storage: S, number: u8) -> Self {
-        let signer = MemorySigner::from_bytes(&[number; 32]);
+    fn on(storage: S, number: usize) -> Self {
+        let signer = signer(number);
         let (core, _handler, listener, manager) = SubductionBuilder::new()
             .signer(signer.clone())
             .storage(storage, Arc::new(OpenPolicy))
@@ -140,13 +150,15 @@ impl<S: Disk> Replica<S> {
 
     /// Stores the first change of each of these records.
     pub(crate) async fn fill(&self, records: usize) -> anyhow::Result<()> {
-        let writes = futures::stream::iter(0..records).map(|number| async move {
-            let document = workload::document(number)?;
-            self.store(number, BTreeSet::new(), &document)
-                .await
-                .map(drop)
-        });
+        let writes = futures::stream::iter(0..records).map(|it| self.begin(it));
         writes.buffer_unordered(TOGETHER).try_collect().await
+    }
+
+    /// Stores the first change of a record.
+    async fn begin(&self, number: usize) -> anyhow::Result<()> {
+        let document = workload::document(number)?;
+        let stored = self.store(number, BTreeSet::new(), &document).await;
+        stored.map(drop)
     }
 
     async fn store(
@@ -173,14 +185,19 @@ impl<S: Disk> Replica<S> {
 
     /// Asks for these records, and for all that comes to them.
     async fn subscribe(&self, source: &Self, records: usize) -> anyhow::Result<()> {
-        let peer = source.core.peer_id();
         for number in 0..records {
-            let asked = self
-                .core
-                .sync_with_peer(&peer, tree(number), true, CallTimeout::Uncapped);
-            let (_, _, failed) = asked.await.map_err(|error| anyhow!("{error}"))?;
-            ensure!(failed.is_empty(), "a subscription failed");
+            self.join(source.core.peer_id(), number).await?;
         }
+        Ok(())
+    }
+
+    /// Exchanges a record with a linked peer; from then on each gets what comes to the other.
+    async fn join(&self, peer: PeerId, number: usize) -> anyhow::Result<()> {
+        let asked = self
+            .core
+            .sync_with_peer(&peer, tree(number), true, CallTimeout::Uncapped);
+        let (_, _, failed) = asked.await.map_err(|error| anyhow!("{error}"))?;
+        ensure!(failed.is_empty(), "a subscription failed");
         Ok(())
     }
 
@@ -198,7 +215,7 @@ impl<S: Disk> Replica<S> {
     }
 
     /// Dials the replica of this number that listens at this address.
-    pub(crate) async fn dial(&self, address: SocketAddr, number: u8) -> anyhow::Result<End> {
+    pub(crate) async fn dial(&self, address: SocketAddr, number: usize) -> anyhow::Result<End> {
         link::dial(self, address, peer_id(number)).await
     }
 
@@ -258,17 +275,25 @@ impl<S: Disk> Replica<S> {
 }
 
 /// How others know the replica of this number.
-pub(crate) fn peer_id(number: u8) -> PeerId {
-    PeerId::from(MemorySigner::from_bytes(&[number; 32]).verifying_key())
+pub(crate) fn peer_id(number: usize) -> PeerId {
+    PeerId::from(signer(number).verifying_key())
+}
+
+fn signer(number: usize) -> MemorySigner {
+    MemorySigner::from_bytes(&name(number))
 }
 
 fn tree(number: usize) -> SedimentreeId {
-    let mut id = [0; 32];
-    let name = workload::id(number);
-    for (to, from) in id.iter_mut().zip(name.as_bytes().iter().cycle()) {
+    SedimentreeId::new(name(number))
+}
+
+fn name(number: usize) -> [u8; 32] {
+    let mut long = [0; 32];
+    let short = workload::id(number);
+    for (to, from) in long.iter_mut().zip(short.as_bytes().iter().cycle()) {
         *to = *from;
     }
-    SedimentreeId::new(id)
+    long
 }
 
 fn newest(document: &automerge::Automerge) -> anyhow::Result<(CommitId, Blob)> {

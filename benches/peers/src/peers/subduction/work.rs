@@ -122,14 +122,14 @@ async fn line_up<S: Disk>(
 }
 
 /// A record that is edited again and again.
-struct Writer {
+pub(super) struct Writer {
     number: usize,
     document: automerge::Automerge,
     head: CommitId,
 }
 
 impl Writer {
-    fn new(number: usize) -> anyhow::Result<Self> {
+    pub(super) fn new(number: usize) -> anyhow::Result<Self> {
         let document = workload::document(number)?;
         let (head, _) = newest(&document)?;
         Ok(Self {
@@ -139,8 +139,17 @@ impl Writer {
         })
     }
 
+    /// The newest commit.
+    pub(super) fn head(&self) -> CommitId {
+        self.head
+    }
+
     /// Changes one field, and pushes that to who subscribed.
-    async fn edit<S: Disk>(&mut self, core: &Core<S>, priority: usize) -> anyhow::Result<()> {
+    pub(super) async fn edit<S: Disk>(
+        &mut self,
+        core: &Core<S>,
+        priority: usize,
+    ) -> anyhow::Result<()> {
         let mut tx = self.document.transaction();
         tx.put(automerge::ROOT, "priority", i64::try_from(priority)?)?;
         tx.commit();
