@@ -226,7 +226,10 @@ impl Report {
         let ours = row.ours.map_or_else(|| "–".to_owned(), show);
         let ratio = row.ratio.map(|it| format!(", ratio {}", show(it)));
         let ratio = ratio.unwrap_or_default();
-        say(&format!("{}: {}: {ours} {}{ratio}", row.id, row.work, row.unit));
+        say(&format!(
+            "{}: {}: {ours} {}{ratio}",
+            row.id, row.work, row.unit
+        ));
         self.rows.push(row);
     }
 

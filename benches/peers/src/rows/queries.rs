@@ -1,0 +1,254 @@
+//! P9, queries by an index, without one, and live, beside SQLite on the same records.
+
+mod sqlite;
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde_json::{Value as Json, json};
+use syncline::contract::{Contract, Field};
+use syncline::node::Access;
+use syncline::query::Query;
+use syncline::store::Durability;
+use tokio::time::sleep;
+
+use super::Plan;
+use crate::measure::{self, Watch, figure, median};
+use crate::ours::{Device, IMPORT_GROUP};
+use crate::report::{Report, Row, say};
+use crate::workload;
+use sqlite::Sqlite;
+
+/// People to whom tasks are assigned, and tags that they have two of.
+const PEOPLE: usize = 100;
+const TAGS: usize = 1_000;
+
+const SQLITE: &str = "SQLite";
+
+/// A query, and what SQLite is asked for the same.
+struct Asked {
+    work: String,
+    ours: String,
+    sql: &'static str,
+    /// The parameters of the statement.
+    of: (String, usize),
+}
+
+impl Asked {
+    fn open_by_due(limit: usize) -> Self {
+        Self {
+            work: format!("first {limit} by due of one person's open tasks"),
+            ours: format!(r#"assignee = "p7" and done = false order by due limit {limit}"#),
+            sql: "SELECT body FROM tasks WHERE assignee = ?1 AND done = 0 ORDER BY due LIMIT ?2",
+            of: ("p7".to_owned(), limit),
+        }
+    }
+
+    fn tagged() -> Self {
+        Self {
+            work: "first 20 of those with a tag".to_owned(),
+            ours: r#"tags contains "t7" limit 20"#.to_owned(),
+            sql: "SELECT body FROM tags JOIN tasks USING (id) WHERE tag = ?1 ORDER BY id LIMIT ?2",
+            of: ("t7".to_owned(), 20),
+        }
+    }
+}
+
+/// The small record with what is asked for.
+fn record(number: usize) -> Json {
+    let mut record = workload::small(number);
+    if let Some(fields) = record.as_object_mut() {
+        fields.extend([
+            ("done".to_owned(), json!(number % 2 == 0)),
+            (
+                "assignee".to_owned(),
+                json!(format!("p{}", number / 2 % PEOPLE)),
+            ),
+            ("due".to_owned(), json!(due(number))),
+            (
+                "tags".to_owned(),
+                json!([
+                    format!("t{}", number % TAGS),
+                    format!("t{}", number / 7 % TAGS)
+                ]),
+            ),
+        ]);
+    }
+    record
+}
+
+/// Spread without an order, the same each time.
+fn due(number: usize) -> usize {
+    number.wrapping_mul(0x9e37_79b9) % 1_000_003
+}
+
+fn contract() -> anyhow::Result<Contract> {
+    let contract = Contract::builder("tasks", 1)
+        .field("assignee", Field::string())
+        .field("done", Field::bool())
+        .field("due", Field::integer())
+        .field("tags", Field::list(Field::string()))
+        .index("open-by-due", ["assignee", "done", "due"])
+        .index("by-tag", ["tags[]"]);
+    Ok(contract.build()?)
+}
+
+pub(super) async fn measure(plan: &Plan<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let records = plan.count(10_000, 100_000);
+    let folder = plan.folder("queries")?;
+    let device = Device::open_as(&folder.join("ours"), Durability::Relaxed).await?;
+    let mut sqlite = Sqlite::create(&folder.join("sqlite"))?;
+    let numbers: Vec<_> = (0..records).collect();
+    for numbers in numbers.chunks(IMPORT_GROUP) {
+        let made: Vec<_> = numbers.iter().map(|it| (*it, record(*it))).collect();
+        let fill = device.node.transaction(|tx| {
+            made.iter().try_for_each(|(number, record)| {
+                tx.put_json(&device.tasks, workload::id(*number), record)
+                    .map(drop)
+            })
+        });
+        fill.await?;
+        sqlite.fill(&made)?;
+    }
+    for asked in [Asked::open_by_due(20), Asked::tagged()] {
+        one(report, (&device, &sqlite), (records, &asked), "no index").await?;
+    }
+    let watch = Watch::start();
+    device.node.declare(&contract()?).await?;
+    sqlite.index()?;
+    until_indexed(&device).await?;
+    say(&format!(
+        "indexes of {records} records built in {:.1} s",
+        watch.seconds()
+    ));
+    for asked in [
+        Asked::open_by_due(20),
+        Asked::open_by_due(1_000),
+        Asked::tagged(),
+    ] {
+        one(report, (&device, &sqlite), (records, &asked), "index").await?;
+    }
+    live(report, (&device, &mut sqlite), (plan, records)).await?;
+    device.node.shutdown().await?;
+    Ok(())
+}
+
+async fn until_indexed(device: &Device) -> anyhow::Result<()> {
+    for asked in [Asked::open_by_due(1), Asked::tagged()] {
+        let query: Query = asked.ours.parse()?;
+        while device.tasks.explain(&query).await?.access != Access::Index {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(())
+}
+
+/// One query as often as it takes to know its time.
+async fn one(
+    report: &mut Report,
+    (device, sqlite): (&Device, &Sqlite),
+    (records, asked): (usize, &Asked),
+    how: &str,
+) -> anyhow::Result<()> {
+    let query: Query = asked.ours.parse()?;
+    let times = if how == "index" { 300 } else { 20 };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..times {
+        let watch = Watch::start();
+        let found = device.tasks.query(&query).await?.records;
+        ours.push(watch.micros());
+        let watch = Watch::start();
+        let rows = sqlite.ask(asked.sql, &asked.of)?;
+        theirs.push(watch.micros());
+        let found: Vec<_> = found.into_iter().map(|it| it.1).collect();
+        ensure!(
+            found.len() == rows.len(),
+            "{} and {}",
+            found.len(),
+            rows.len()
+        );
+        // Ids are sorted otherwise there.
+        ensure!(
+            !asked.ours.contains("due") || found == rows,
+            "other records"
+        );
+    }
+    let work = format!("{}, of {records}, {how}, p50", asked.work);
+    let row = Row::new("P9", work, "µs").ours(median(&ours));
+    report.row(row.floor(SQLITE, median(&theirs)).over_floor().note(NOTE));
+    Ok(())
+}
+
+const NOTE: &str = "SQLite in the same process holds the same fields in columns and the record as JSON text, which \
+                    it gives and which is parsed; tags are a table with one row each. Ours without an index is the \
+                    naive scan.";
+
+/// What a change costs a live query, beside asking again after each.
+async fn live(
+    report: &mut Report,
+    (device, sqlite): (&Device, &mut Sqlite),
+    (plan, records): (&Plan<'_>, usize),
+) -> anyhow::Result<()> {
+    let changes = plan.count(1_000, 4_000);
+    let asked = Asked::open_by_due(20);
+    // Every second of that person's tasks comes, moves or goes by it.
+    let numbers: Vec<_> = (0..records).filter(|it| it / 2 % PEOPLE == 7).collect();
+    let edit = |round: usize, at: usize| {
+        let number = numbers.get(at % numbers.len().max(1)).copied().unwrap_or(0);
+        (number, due(number.wrapping_add(round * 31 + at)) % 20_000)
+    };
+    let mut ours = Vec::new();
+    for is_live in [false, true] {
+        let query: Query = asked.ours.parse()?;
+        let mut live = if is_live {
+            Some(device.tasks.live(&query).await?)
+        } else {
+            None
+        };
+        let before = cpu()?;
+        for at in 0..changes {
+            let (number, due) = edit(usize::from(is_live), at);
+            let patch = json!({ "due": due });
+            device.tasks.patch(workload::id(number), &patch).await?;
+            if let Some(live) = &mut live {
+                while let Ok(event) = tokio::time::timeout(Duration::ZERO, live.next()).await {
+                    event?;
+                }
+            }
+        }
+        ours.push((cpu()? - before) * 1e6 / figure(changes));
+    }
+    let mut theirs = Vec::new();
+    for asks in [false, true] {
+        let before = cpu()?;
+        for at in 0..changes {
+            let (number, due) = edit(usize::from(asks), at);
+            sqlite.move_to(number, due)?;
+            if asks {
+                sqlite.ask(asked.sql, &asked.of)?;
+            }
+        }
+        theirs.push((cpu()? - before) * 1e6 / figure(changes));
+    }
+    let added = |it: &[f64]| {
+        it.last()
+            .zip(it.first())
+            .map_or(0.0, |(with, without)| with - without)
+    };
+    say(&format!(
+        "a change without a live query: {:.1} µs of CPU, SQLite {:.1}",
+        ours.first().copied().unwrap_or(0.0),
+        theirs.first().copied().unwrap_or(0.0)
+    ));
+    let work = format!("live query, {}, of {records}: a change in it", asked.work);
+    let row = Row::new("P9", work, "µs of CPU").ours(added(&ours));
+    report.row(row.floor(SQLITE, added(&theirs)).over_floor().note(
+        "What a change costs with the live query, less what it costs without; of SQLite, the query again after each \
+         change, by its index.",
+    ));
+    Ok(())
+}
+
+fn cpu() -> anyhow::Result<f64> {
+    measure::cpu_seconds(std::process::id())
+}
