@@ -8,6 +8,7 @@ mod hub_memory;
 mod keeping;
 mod live;
 mod peers;
+mod queries;
 mod reads;
 mod reconnect;
 mod size;
@@ -91,6 +92,10 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) -> anyhow::Result<
     if plan.args.wants("P7") {
         let work = text::measure(&plan, report).await;
         settled(report, "P7", work);
+    }
+    if plan.args.wants("P9") {
+        let work = queries::measure(&plan, report).await;
+        settled(report, "P9", work);
     }
     if plan.args.wants("P10") {
         let work = size::measure(&plan, report).await;

@@ -60,7 +60,6 @@ pub(super) async fn measure(
             .floor("redb alone", floor_scan)
             .over_floor()
             .at_least("≥ 1,000,000", 1e6)
-            .note("There are no indexed queries yet, so none is measured.")
             .note(
                 "The peers have no collections: an application of theirs reads records one by one, \
                  by their ids.",
