@@ -8,6 +8,7 @@ use crate::blob::{Chunk, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{BlobId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::replica::{Commit, FetchRule, Number};
 use crate::session::{BlobName, BlobNews};
 use crate::telemetry::names;
@@ -333,6 +334,9 @@ impl Engine {
         let wants = self.transfers.wants.iter();
         let released = wants.filter(|(_, it)| it.source == Some(id));
         for name in released.map(|(name, _)| *name).collect::<Vec<_>>() {
+            if plant::is_planted(Plant::KeepSource) {
+                continue;
+            }
             self.transfers.want(name);
         }
     }

@@ -13,6 +13,7 @@ use crate::blob::Missing;
 use crate::error::{ErrorKind, Result};
 use crate::id::{BlobId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::reconcile::Inventory;
 use crate::time::Instant;
 use crate::wire::{
@@ -150,7 +151,7 @@ impl Session {
 
     /// A blob is here now: the peer is told if it has asked for it.
     pub fn announce_blob(&mut self, name: BlobName) {
-        if self.blobs.missed.remove(&name) {
+        if self.blobs.missed.remove(&name) && !plant::is_planted(Plant::WithholdArrival) {
             self.blobs.states.push_back((name, Standing::Held));
         }
     }

@@ -149,6 +149,7 @@ fn draw_line(svg: &mut String, sheet: Sheet, moment: usize, line: &Line) {
             What::Shown { .. }
             | What::Delivered(..)
             | What::Imported(..)
+            | What::Blob(..)
             | What::Folded(_)
             | What::Compacted(_)
             | What::HeldBack

@@ -116,6 +116,9 @@ impl Run<'_> {
             self.is_sound(*host)?;
             self.is_quarantine_clean(*host)?;
         }
+        if self.scenario.attaches {
+            self.attachments_came(&live)?;
+        }
         self.what_was_written_is_there(&live)?;
         for key in records.unwrap_or_default().keys() {
             self.views_are_right(key, &live)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::blobs::Watched;
 use super::class::{Class, Classes};
 use super::fact::{Fact, What};
 use super::world::World;
@@ -89,6 +90,8 @@ pub(super) struct Oracle {
     pub strangers: bool,
     /// Hosts whose disk could not be read once: what they can't do is not held against them.
     pub troubled: BTreeSet<usize>,
+    /// What is known of attachments.
+    pub blobs: Watched,
     pub step: usize,
 }
 
@@ -327,6 +330,7 @@ impl Oracle {
     /// A host's store is about to be gone or set back: what only it holds is lost.
     pub(super) fn ends_life(&mut self, world: &World, host: usize) {
         self.lives_ended = true;
+        self.blobs.ends_life(host);
         self.forget_lost(world, Some(host));
     }
 

@@ -97,7 +97,7 @@ impl World {
         let engine = self.hosts.get(host).and_then(Host::engine);
         if self.facts.is_some() && engine.is_some_and(|it| it.has_link(link)) {
             let heard = match &frame {
-                Ok(frame) => Heard::of(frame),
+                Ok(frame) => self.in_stock(host, Heard::of(frame)),
                 Err((code, _)) => Heard::Broken(code.name()),
             };
             self.note(host, What::Heard { from, heard });
@@ -181,7 +181,7 @@ impl World {
             Reply::Captured(result) => {
                 let result = result.map(|_| ());
                 self.note(host, What::Captured(ticket, kind(&result)));
-                self.outcomes.insert((host, ticket), result);
+                self.outcomes.insert((host, ticket), result.map(|()| 0));
             }
             Reply::Delivered(result) => {
                 self.note(host, What::Delivered(ticket, kind(&result)));
@@ -194,10 +194,12 @@ impl World {
                 let result = result.map_err(|error| error.kind());
                 self.note(host, What::Imported(ticket, result));
             }
-            Reply::Compacted(Err(_))
-            | Reply::Blob(_)
-            | Reply::Status(_)
-            | Reply::Quarantined(_) => {}
+            Reply::Blob(result) => {
+                let kind = result.as_ref().map_err(crate::Error::kind);
+                self.note(host, What::Blob(ticket, kind.copied()));
+                self.outcomes.insert((host, ticket), result);
+            }
+            Reply::Compacted(Err(_)) | Reply::Status(_) | Reply::Quarantined(_) => {}
         }
     }
 }

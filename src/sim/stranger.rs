@@ -6,14 +6,15 @@ use bytes::Bytes;
 
 use super::world::World;
 use crate::access::{Identity, Role, Transcript};
+use crate::blob::Manifest;
 use crate::engine::{Event, LinkId};
 use crate::entropy::Entropy;
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, StoreId};
 use crate::limits;
 use crate::reconcile::{RangeKind, Summary, Upper, WalkCollection, WalkRange};
 use crate::wire::{
-    self, ChangeGroup, Changes, Class, Features, Hello, Message, Open, Walk, Want, WantRecord,
-    Wanted,
+    self, BlobChunk, BlobManifest, BlobState, BlobWant, ChangeGroup, Changes, Class, Features,
+    Hello, Message, Open, Standing, Walk, Want, WantRecord, Wanted,
 };
 
 /// The first number of a stranger; hosts have those below.
@@ -44,6 +45,9 @@ pub enum Attack {
     OverCredit,
     /// Says that it has sent everything up to the end of time.
     FalseUpto,
+    /// Sends these changes, which may name attachments, and for these attachments the manifest and false
+    /// chunks; for others false manifests.
+    FalseBlobs(Vec<ChangeGroup>, Vec<Manifest>),
 }
 
 impl Attack {
@@ -59,6 +63,7 @@ impl Attack {
             Self::WantTheUnknown => "want_the_unknown",
             Self::OverCredit => "over_credit",
             Self::FalseUpto => "false_upto",
+            Self::FalseBlobs(..) => "false_blobs",
         }
     }
 }
@@ -146,7 +151,10 @@ impl Stranger {
         let hello = Hello {
             version_min: wire::VERSION_MIN,
             version_max: wire::VERSION_MAX,
-            features: Features::default(),
+            features: match self.attack {
+                Attack::FalseBlobs(..) => Features::OURS,
+                _ => Features::default(),
+            },
             replica: self.identity.replica_id(),
             store: self.store,
             nonce: self.entropy.bytes(),
@@ -189,6 +197,7 @@ impl Stranger {
                 let root = lie(&mut self.entropy);
                 vec![encode(&Message::Root { space, root, lsn })]
             }
+            Message::BlobWant(want) => vec![self.false_part(&want)],
             Message::Ping { token } => vec![encode(&Message::Pong { token })],
             _ => Vec::new(),
         }
@@ -209,7 +218,9 @@ impl Stranger {
         match self.attack.clone() {
             Attack::Mute | Attack::LyingRoot => {}
             Attack::Frames(all) => frames.extend(all),
-            Attack::Push(groups) => frames.push(encode(&changes(space, Lsn(0), groups))),
+            Attack::Push(groups) | Attack::FalseBlobs(groups, _) => {
+                frames.push(encode(&changes(space, Lsn(0), groups)));
+            }
             Attack::EndlessWalk => frames.push(self.walk(space, 1, 0)),
             Attack::FalseAck => {
                 let lsn = Lsn(theirs.lsn.0.saturating_add(1_000));
@@ -244,6 +255,36 @@ impl Stranger {
             }
         }
         frames
+    }
+
+    /// What is asked of it of an attachment, not quite.
+    fn false_part(&mut self, want: &BlobWant) -> Vec<u8> {
+        let (space, blob) = (want.space, want.blob);
+        let Attack::FalseBlobs(_, manifests) = &self.attack else {
+            return encode(&Message::BlobState(BlobState {
+                space,
+                blob,
+                standing: Standing::Absent,
+            }));
+        };
+        if let Some((index, _)) = want.chunks.first() {
+            return encode(&Message::BlobChunk(BlobChunk {
+                space,
+                blob,
+                index: *index,
+                bytes: Bytes::from(self.entropy.bytes::<100>().to_vec()),
+            }));
+        }
+        let manifest = manifests.iter().find(|it| it.id() == blob).cloned();
+        let made_up = || Manifest::new(100, vec![self.entropy.bytes()]);
+        match manifest.or_else(made_up) {
+            Some(manifest) => encode(&Message::BlobManifest(BlobManifest {
+                space,
+                blob,
+                manifest,
+            })),
+            None => Vec::new(),
+        }
     }
 
     fn walked(&mut self, walk: &Walk) -> Vec<Vec<u8>> {

@@ -84,6 +84,7 @@ fn script(seed: u64, after: u64, again: Option<u64>) -> Scenario {
         relaxed: false,
         horizon_millis: 0,
         ruled: false,
+        attaches: false,
         records: 3,
         steps,
     }
