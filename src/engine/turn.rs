@@ -281,7 +281,6 @@ impl Engine {
         let Some(link) = self.links.get(&link) else {
             return;
         };
-        self.transfers.look |= link.blob_spaces != link.session.blob_spaces();
         if link.session.has_unsaved() && self.unsaved.is_none() {
             self.unsaved = Some(now.instant + limits::FLUSH_AFTER);
         }

@@ -149,6 +149,11 @@ impl Session {
         }
     }
 
+    /// Whether the peer was told that a blob is not here, and nothing else since.
+    pub fn has_missed_blob(&self, name: BlobName) -> bool {
+        self.blobs.missed.contains(&name)
+    }
+
     /// A blob is here now: the peer is told if it has asked for it.
     pub fn announce_blob(&mut self, name: BlobName) {
         if self.blobs.missed.remove(&name) && !plant::is_planted(Plant::WithholdArrival) {
