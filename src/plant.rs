@@ -105,6 +105,12 @@ plants! {
     WithholdArrival = "withhold_arrival",
     /// Attachments are removed whether something refers to them or not.
     CollectNamed = "collect_named",
+    /// What somebody shows goes back to where it came from.
+    EchoPresence = "echo_presence",
+    /// What others show never expires.
+    KeepPresence = "keep_presence",
+    /// What others show need not be signed by them.
+    BelievePresence = "believe_presence",
     /// Something is decided by an order that differs from run to run.
     HashOrder = "hash_order",
 }

@@ -141,6 +141,16 @@ classes! {
     FalseBlobRefused = "false_blob_refused",
     /// An attachment that nothing referred to was removed.
     BlobCollected = "blob_collected",
+    /// A host saw what another one shows.
+    PresenceShown = "presence_shown",
+    /// It had heard that from somebody in between.
+    PresenceRelayed = "presence_relayed",
+    /// What somebody showed was gone because its time was over.
+    PresenceExpired = "presence_expired",
+    /// It was gone because it was taken back, or the last way to its author was lost.
+    PresenceGone = "presence_gone",
+    /// What a stranger showed in another's name was refused.
+    ForgedPresenceRefused = "forged_presence_refused",
     /// A store grew past 100 MB.
     LargeStore = "large_store",
 }

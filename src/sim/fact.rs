@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::engine::Ticket;
+use crate::engine::{LinkId, Shown, Ticket};
 use crate::error::ErrorKind;
 use crate::id::{BlobId, ChangeHash, Lsn, RecordKey, SpaceId};
 use crate::reconcile::RangeKind;
 use crate::session::{BlobPart, Inbound, InboundBody};
 use crate::time::Instant;
-use crate::wire::{Class, Message, Standing, Walk};
+use crate::wire::{Class, Message, Presence, Standing, Walk, Word};
 
 /// Changes of a frame that are named when it is shown.
 const NAMED_MAX: usize = 6;
@@ -66,6 +66,8 @@ pub enum What {
     Delivered(Ticket, Result<(), ErrorKind>),
     /// Something that was asked of attachments is done; a number says what the request says that it does.
     Blob(Ticket, Result<u64, ErrorKind>),
+    /// It sees what somebody shows, or that they are gone.
+    Present(Shown),
     /// A view changed.
     Shown(RecordKey),
     /// A worker made a snapshot of a record.
@@ -106,6 +108,8 @@ pub enum Heard {
     },
     /// Something of an attachment.
     Blob(BlobId, BlobWord),
+    /// What somebody shows, and by which link it was heard.
+    Presence(LinkId, Presence),
     /// Another message, by its name.
     Other(&'static str),
     /// Not a message.
@@ -132,13 +136,13 @@ pub enum BlobWord {
 }
 
 impl Heard {
-    pub(super) fn of(frame: &Inbound) -> Self {
+    pub(super) fn of(frame: &Inbound, link: LinkId) -> Self {
         match &frame.body {
             InboundBody::Hello(..) => Self::Other("hello"),
             InboundBody::Other(Message::Walk(walk)) if leaves_some(walk) => {
                 Self::Other(PARTIAL_WALK)
             }
-            InboundBody::Presence(..) => Self::Other("presence"),
+            InboundBody::Presence(presence, _) => Self::Presence(link, presence.clone()),
             InboundBody::Blob { name, part, .. } => {
                 let word = match part {
                     BlobPart::Manifest(_) => BlobWord::Manifest,
@@ -216,6 +220,10 @@ impl fmt::Display for What {
             Self::Blob(_, Err(kind)) => {
                 write!(f, "refuses what was asked of attachments: {kind:?}")
             }
+            Self::Present(Shown { spot, payload }) => {
+                let there = if payload.is_some() { "there" } else { "gone" };
+                write!(f, "sees that {} is {there}", spot.author.short())
+            }
             Self::Shown(key) => write!(f, "shows {}/{}", key.collection, key.record.short()),
             Self::Folded(key) => write!(f, "folds {}/{}", key.collection, key.record.short()),
             Self::Compacted(records) => write!(f, "is compacted, {records} records folded"),
@@ -255,6 +263,16 @@ impl fmt::Display for Heard {
                     .try_for_each(|it| write!(f, " {}", it.short()))
             }
             Self::Blob(blob, word) => write!(f, "{word} of attachment {}", blob.short()),
+            Self::Presence(_, Presence { spot, word }) => {
+                let author = spot.author.short();
+                match word {
+                    Word::Lost => write!(f, "no way to {author} any more"),
+                    Word::Said { hops, note, .. } => {
+                        let number = note.stamp.number;
+                        write!(f, "presence {number} of {author}, over {hops} others")
+                    }
+                }
+            }
             Self::Other(name) => f.write_str(name),
             Self::Broken(code) => write!(f, "a broken frame ({code})"),
         }

@@ -43,6 +43,10 @@ pub(super) fn attack(
             return;
         }
         10 => Attack::Push(corrupted(world, host, entropy)),
+        12 => match world.host(other).ok().and_then(super::Host::replica_id) {
+            Some(author) => Attack::ForgedPresence(author),
+            None => Attack::Mute,
+        },
         13 => false_blobs(world, host, entropy),
         _ => Attack::Push(forged(world, host, entropy)),
     };

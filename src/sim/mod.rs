@@ -33,7 +33,7 @@
 //! [`World::update`], [`World::get`] and [`World::list`] work on plain structs, as a node's collections
 //! do. [`World::install`] gives a host the contracts, rules and conflict policies of your [`Program`]: its edits
 //! are checked and its views shown by them. [`World::put_blob`], [`World::fetch_blob`] and [`World::read_blob`] are
-//! for attachments. [`World::run`] lets time pass, [`World::settle`] waits until all have all, and
+//! for attachments, [`World::show`] is for presence. [`World::run`] lets time pass, [`World::settle`] waits until all have all, and
 //! [`World::check_all`] holds a rule of yours against every host. The example `month_offline` does all
 //! of that.
 //!
@@ -77,6 +77,7 @@ mod hunt;
 mod network;
 mod oracle;
 mod perform;
+mod presences;
 mod program;
 mod records;
 mod rules;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::blobs::Watched;
 use super::class::{Class, Classes};
 use super::fact::{Fact, What};
+use super::presences;
 use super::world::World;
 use crate::engine::Ticket;
 use crate::error::{ErrorKind, Result};
@@ -92,6 +93,8 @@ pub(super) struct Oracle {
     pub troubled: BTreeSet<usize>,
     /// What is known of attachments.
     pub blobs: Watched,
+    /// What is known of presence.
+    pub presences: presences::Watched,
     pub step: usize,
 }
 

@@ -49,6 +49,7 @@ impl Run<'_> {
             | Step::Fetch { .. }
             | Step::Unfetch { .. }
             | Step::Collect { .. } => self.attend_to_blobs(step),
+            Step::Show { .. } | Step::TakeBack { .. } => self.appear(step),
             Step::Run { millis } => self.advance(Duration::from_millis(*millis)),
             Step::Sever { .. }
             | Step::HalfOpen { .. }

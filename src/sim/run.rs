@@ -192,6 +192,7 @@ impl<'a> Run<'a> {
             self.perform(step)?;
             self.observe()?;
             self.look_at_blobs()?;
+            self.oracle.presences_hold(&self.world)?;
             self.world.forget_outcomes();
         }
         self.oracle.step = self.scenario.steps.len();
@@ -257,6 +258,8 @@ impl<'a> Run<'a> {
             self.oracle.observe(&self.world, &fact, self.classes)?;
             self.oracle
                 .observe_blobs(&self.world, &fact, self.classes)?;
+            self.oracle
+                .observe_presence(&self.world, &fact, self.classes)?;
             match &fact.what {
                 What::Started => {
                     let before = self.world.before_crash.remove(&fact.host);

@@ -1,6 +1,7 @@
 //! A whole run made up from one number: who is there, how they are linked, and what happens.
 
 use super::blobs;
+use super::presences;
 use super::step::{FieldEdit, Step};
 use crate::entropy::Entropy;
 
@@ -71,6 +72,8 @@ pub struct Scenario {
     pub ruled: bool,
     /// Whether people attach files to records.
     pub attaches: bool,
+    /// Whether people show where they are.
+    pub appears: bool,
     /// Number of records.
     pub records: usize,
     /// What happens.
@@ -117,6 +120,7 @@ impl Scenario {
                 _ => 7 * 86_400_000,
             },
             ruled: seed % 7 < 4,
+            appears: seed % 13 < 7 && !matches!(profile, Profile::Large | Profile::Many),
             attaches: seed % 11 < 7 && !matches!(profile, Profile::Large | Profile::Many),
             records: match profile {
                 Profile::Many => 200 + below(&mut entropy, 300),
@@ -138,6 +142,9 @@ impl Scenario {
         // By chance of their own, so that the other steps stay what they are.
         if scenario.attaches {
             blobs::mix(&mut scenario, &mut source.fork());
+        }
+        if scenario.appears {
+            presences::mix(&mut scenario, &mut source.fork());
         }
         scenario
     }

@@ -170,6 +170,22 @@ pub enum Step {
         /// Where.
         host: usize,
     },
+    /// Someone shows something to whoever is there.
+    Show {
+        /// Where.
+        host: usize,
+        /// In the space, or at which record.
+        slot: u64,
+        /// For how many milliseconds unless it is repeated.
+        millis: u64,
+    },
+    /// Someone shows something no more.
+    TakeBack {
+        /// Where.
+        host: usize,
+        /// In the space, or at which record.
+        slot: u64,
+    },
     /// Time passes.
     Run {
         /// Milliseconds.

@@ -1,6 +1,7 @@
 //! A peer that proves a key and then breaks the rules: no engine, a script.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,12 +10,13 @@ use crate::access::{Identity, Role, Transcript};
 use crate::blob::Manifest;
 use crate::engine::{Event, LinkId};
 use crate::entropy::Entropy;
-use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, StoreId};
+use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, ReplicaId, StoreId};
 use crate::limits;
 use crate::reconcile::{RangeKind, Summary, Upper, WalkCollection, WalkRange};
 use crate::wire::{
     self, BlobChunk, BlobManifest, BlobState, BlobWant, ChangeGroup, Changes, Class, Features,
-    Hello, Message, Open, Standing, Walk, Want, WantRecord, Wanted,
+    Hello, Message, Note, Open, Presence, Spot, Stamp, Standing, Walk, Want, WantRecord, Wanted,
+    Word,
 };
 
 /// The first number of a stranger; hosts have those below.
@@ -45,6 +47,8 @@ pub enum Attack {
     OverCredit,
     /// Says that it has sent everything up to the end of time.
     FalseUpto,
+    /// Says that this one shows something.
+    ForgedPresence(ReplicaId),
     /// Sends these changes, which may name attachments, and for these attachments the manifest and false
     /// chunks; for others false manifests.
     FalseBlobs(Vec<ChangeGroup>, Vec<Manifest>),
@@ -64,6 +68,7 @@ impl Attack {
             Self::OverCredit => "over_credit",
             Self::FalseUpto => "false_upto",
             Self::FalseBlobs(..) => "false_blobs",
+            Self::ForgedPresence(_) => "forged_presence",
         }
     }
 }
@@ -152,7 +157,7 @@ impl Stranger {
             version_min: wire::VERSION_MIN,
             version_max: wire::VERSION_MAX,
             features: match self.attack {
-                Attack::FalseBlobs(..) => Features::OURS,
+                Attack::FalseBlobs(..) | Attack::ForgedPresence(_) => Features::OURS,
                 _ => Features::default(),
             },
             replica: self.identity.replica_id(),
@@ -221,6 +226,7 @@ impl Stranger {
             Attack::Push(groups) | Attack::FalseBlobs(groups, _) => {
                 frames.push(encode(&changes(space, Lsn(0), groups)));
             }
+            Attack::ForgedPresence(author) => frames.push(self.forged(space, author)),
             Attack::EndlessWalk => frames.push(self.walk(space, 1, 0)),
             Attack::FalseAck => {
                 let lsn = Lsn(theirs.lsn.0.saturating_add(1_000));
@@ -255,6 +261,28 @@ impl Stranger {
             }
         }
         frames
+    }
+
+    /// What somebody else shows, signed by the stranger.
+    fn forged(&self, space: crate::id::SpaceId, author: ReplicaId) -> Vec<u8> {
+        let slot = super::presences::slot_in(space);
+        let spot = Spot { slot, author };
+        let mut note = Note {
+            stamp: Stamp {
+                session: u64::MAX,
+                number: 1,
+            },
+            ttl_millis: 30_000,
+            payload: Bytes::from_static(b"forged"),
+            signature: [0; 64],
+        };
+        note.signature = self.identity.sign_presence(&note.signed_bytes(&spot));
+        let word = Word::Said {
+            hops: 1,
+            left_millis: 30_000,
+            note: Arc::new(note),
+        };
+        encode(&Message::Presence(Presence { spot, word }))
     }
 
     /// What is asked of it of an attachment, not quite.
