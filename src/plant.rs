@@ -95,6 +95,22 @@ plants! {
     ForgetBreach = "forget_breach",
     /// What broke its contract stays named when it is mended.
     KeepBreach = "keep_breach",
+    /// A chunk of an attachment is taken whatever the manifest says of it.
+    TakeFalseChunk = "take_false_chunk",
+    /// It is not noted which chunks of an attachment are here.
+    ForgetChunk = "forget_chunk",
+    /// What a lost link was to bring of attachments is asked of nobody else.
+    KeepSource = "keep_source",
+    /// Who asked in vain for an attachment is not told when it comes.
+    WithholdArrival = "withhold_arrival",
+    /// Attachments are removed whether something refers to them or not.
+    CollectNamed = "collect_named",
+    /// What somebody shows goes back to where it came from.
+    EchoPresence = "echo_presence",
+    /// What others show never expires.
+    KeepPresence = "keep_presence",
+    /// What others show need not be signed by them.
+    BelievePresence = "believe_presence",
     /// Something is decided by an order that differs from run to run.
     HashOrder = "hash_order",
 }

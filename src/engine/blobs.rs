@@ -8,6 +8,7 @@ use crate::blob::{Chunk, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{BlobId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::replica::{Commit, FetchRule, Number};
 use crate::session::{BlobName, BlobNews};
 use crate::telemetry::names;
@@ -287,6 +288,13 @@ impl Engine {
                 self.transfers.want(name);
             }
         }
+        for name in std::mem::take(&mut commit.named) {
+            // A peer may have heard of it before we did.
+            let mut links = self.links.values();
+            if links.any(|it| it.session.has_missed_blob(name)) {
+                self.miss_blob(name);
+            }
+        }
         let came = std::mem::take(&mut commit.blobs);
         for name in &came {
             metrics::counter!(names::BLOBS_COMPLETE).increment(1);
@@ -301,6 +309,13 @@ impl Engine {
             for ticket in want.waiters {
                 self.reply(ticket, Reply::Blob(Ok(0)));
             }
+        }
+    }
+
+    /// A peer has asked for what is not here.
+    fn miss_blob(&mut self, name: BlobName) {
+        if let Err(error) = self.replica.missed_blob(name.0, name.1) {
+            tracing::warn!(blob = %name.1, %error, "could not ask others for a blob");
         }
     }
 
@@ -319,11 +334,7 @@ impl Engine {
                 let why = format!("it has {size} bytes, which is more than it may have here");
                 self.stop_fetching(name, (ErrorKind::TooLarge, &why));
             }
-            BlobNews::Missed => {
-                if let Err(error) = self.replica.missed_blob(name.0, name.1) {
-                    tracing::warn!(blob = %name.1, %error, "could not ask others for a blob");
-                }
-            }
+            BlobNews::Missed => self.miss_blob(name),
         }
         self.assign_blobs(now);
     }
@@ -333,6 +344,9 @@ impl Engine {
         let wants = self.transfers.wants.iter();
         let released = wants.filter(|(_, it)| it.source == Some(id));
         for name in released.map(|(name, _)| *name).collect::<Vec<_>>() {
+            if plant::is_planted(Plant::KeepSource) {
+                continue;
+            }
             self.transfers.want(name);
         }
     }

@@ -132,6 +132,8 @@ impl Engine {
         if link.session.has_unsaved() && self.unsaved.is_none() {
             self.unsaved = Some(now.instant + limits::FLUSH_AFTER);
         }
+        // A space that was opened may bring what is wanted, even where there is nothing else to say.
+        self.transfers.look |= link.blob_spaces != link.session.blob_spaces();
         self.runnable.insert(id);
         self.listen(now, id);
     }

@@ -29,13 +29,14 @@ impl Engine {
         if plant::is_planted(Plant::SendBeforeCommit) && self.speak(now) && !self.ready.is_empty() {
             return self.ready.pop_front();
         }
+        // Before the commit, which answers who asked for it.
+        self.tend_blobs(now);
         self.flush(now);
         self.sync(now);
         self.settle(now);
         self.report(now);
         self.compact(now);
         self.tend_presences(now);
-        self.tend_blobs(now);
         self.assign_blobs(now);
         while self.ready.is_empty() && self.speak(now) {}
         self.dial(now);
@@ -281,7 +282,6 @@ impl Engine {
         let Some(link) = self.links.get(&link) else {
             return;
         };
-        self.transfers.look |= link.blob_spaces != link.session.blob_spaces();
         if link.session.has_unsaved() && self.unsaved.is_none() {
             self.unsaved = Some(now.instant + limits::FLUSH_AFTER);
         }

@@ -35,6 +35,8 @@ pub struct Commit {
     pub blobs: Vec<(SpaceId, BlobId)>,
     /// Blobs that are wanted now.
     pub wanted: Vec<(SpaceId, BlobId)>,
+    /// Blobs that its changes have named, where what peers ask for is fetched.
+    pub named: Vec<(SpaceId, BlobId)>,
     /// There was nothing in it but what can be made again from the rest: views, and what is known
     /// of peers. It did not wait for the disk, as long as there is not too much of that.
     pub derived: bool,

@@ -13,6 +13,7 @@ use crate::blob::Missing;
 use crate::error::{ErrorKind, Result};
 use crate::id::{BlobId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::reconcile::Inventory;
 use crate::time::Instant;
 use crate::wire::{
@@ -148,9 +149,14 @@ impl Session {
         }
     }
 
+    /// Whether the peer was told that a blob is not here, and nothing else since.
+    pub fn has_missed_blob(&self, name: BlobName) -> bool {
+        self.blobs.missed.contains(&name)
+    }
+
     /// A blob is here now: the peer is told if it has asked for it.
     pub fn announce_blob(&mut self, name: BlobName) {
-        if self.blobs.missed.remove(&name) {
+        if self.blobs.missed.remove(&name) && !plant::is_planted(Plant::WithholdArrival) {
             self.blobs.states.push_back((name, Standing::Held));
         }
     }

@@ -8,6 +8,7 @@ use crate::blob::{Chunk, Manifest};
 use crate::doc::{self, Received};
 use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::wire::{self, Changes, Class, Message, Presence, WireError, Word};
 
 /// A checked frame.
@@ -173,6 +174,9 @@ fn body(message: Message, frame: Bytes, (correlation, cost): (CorrelationId, u64
 /// Whether the author has signed it. That a way was lost is said by the peer itself.
 fn is_genuine(presence: &Presence) -> bool {
     let spot = &presence.spot;
+    if plant::is_planted(Plant::BelievePresence) {
+        return true;
+    }
     match &presence.word {
         Word::Lost => true,
         Word::Said { note, .. } => {

@@ -323,6 +323,7 @@ impl Session {
         } else if self.pinged.is_some_and(|at| now >= at + limits::PING_AFTER) {
             self.pinged = None;
         }
+        self.presences.wake(now);
         self.blobs.wake(now)?;
         self.spaces.values_mut().try_for_each(|it| it.wake(now))
     }

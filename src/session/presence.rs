@@ -34,6 +34,8 @@ pub(super) struct Presences {
     /// The same in the order in which they came up.
     order: VecDeque<Spot>,
     sending: Bucket,
+    /// When the next word may be said, if none may be yet.
+    due: Option<Instant>,
     taking: Bucket,
     /// Messages dropped since the peer last kept to its rate.
     excess: u32,
@@ -48,6 +50,7 @@ impl Presences {
             pending: BTreeMap::new(),
             order: VecDeque::new(),
             sending: Bucket::full(limits::PRESENCE_SENT_BURST, limits::PRESENCE_SENT_RATE, now),
+            due: None,
             taking: Bucket::full(
                 limits::PRESENCE_TAKEN_BURST,
                 limits::PRESENCE_TAKEN_RATE,
@@ -60,9 +63,15 @@ impl Presences {
         }
     }
 
-    /// When something that waits may be said.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        (!self.order.is_empty()).then(|| self.sending.ready_at())
+    /// When something that waits for its time may be said. What waits for room on the link is said when
+    /// there is some, without being woken.
+    pub(super) const fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Its time has come, or not.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.due = self.due.filter(|at| now < *at);
     }
 
     /// Counts a message that came; says whether it is to be looked at.
@@ -196,8 +205,10 @@ impl Session {
 
     /// Queues the next presence to say, if one may be said now; says whether there was one.
     pub(super) fn say_presence(&mut self, now: Instant) -> bool {
+        self.presences.due = None;
         while let Some(spot) = self.presences.order.front() {
             if !self.presences.sending.is_ready(now) {
+                self.presences.due = Some(self.presences.sending.ready_at());
                 return false;
             }
             let spot = spot.clone();

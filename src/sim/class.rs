@@ -129,6 +129,28 @@ classes! {
     Unfolded = "unfolded",
     /// A change from a peer did: a worker made the graph.
     UnfoldedApart = "unfolded_apart",
+    /// An attachment was put.
+    BlobPut = "blob_put",
+    /// An attachment came from others as a whole.
+    BlobFetched = "blob_fetched",
+    /// An attachment came from who had not had it when asked first.
+    BlobRelayed = "blob_relayed",
+    /// An attachment of which some had come was asked for again, but for that.
+    BlobResumed = "blob_resumed",
+    /// What a stranger sent as a part of an attachment was refused.
+    FalseBlobRefused = "false_blob_refused",
+    /// An attachment that nothing referred to was removed.
+    BlobCollected = "blob_collected",
+    /// A host saw what another one shows.
+    PresenceShown = "presence_shown",
+    /// It had heard that from somebody in between.
+    PresenceRelayed = "presence_relayed",
+    /// What somebody showed was gone because its time was over.
+    PresenceExpired = "presence_expired",
+    /// It was gone because it was taken back, or the last way to its author was lost.
+    PresenceGone = "presence_gone",
+    /// What a stranger showed in another's name was refused.
+    ForgedPresenceRefused = "forged_presence_refused",
     /// A store grew past 100 MB.
     LargeStore = "large_store",
 }

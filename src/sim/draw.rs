@@ -149,6 +149,8 @@ fn draw_line(svg: &mut String, sheet: Sheet, moment: usize, line: &Line) {
             What::Shown { .. }
             | What::Delivered(..)
             | What::Imported(..)
+            | What::Blob(..)
+            | What::Present(_)
             | What::Folded(_)
             | What::Compacted(_)
             | What::HeldBack

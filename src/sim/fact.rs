@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::engine::Ticket;
+use crate::engine::{LinkId, Shown, Ticket};
 use crate::error::ErrorKind;
-use crate::id::{ChangeHash, Lsn, RecordKey, SpaceId};
+use crate::id::{BlobId, ChangeHash, Lsn, RecordKey, SpaceId};
 use crate::reconcile::RangeKind;
-use crate::session::{Inbound, InboundBody};
+use crate::session::{BlobPart, Inbound, InboundBody};
 use crate::time::Instant;
-use crate::wire::{Class, Message, Walk};
+use crate::wire::{Class, Message, Presence, Standing, Walk, Word};
 
 /// Changes of a frame that are named when it is shown.
 const NAMED_MAX: usize = 6;
@@ -64,6 +64,10 @@ pub enum What {
     Imported(Ticket, Result<u64, ErrorKind>),
     /// What was waited for is with those it was waited for, or can't get there.
     Delivered(Ticket, Result<(), ErrorKind>),
+    /// Something that was asked of attachments is done; a number says what the request says that it does.
+    Blob(Ticket, Result<u64, ErrorKind>),
+    /// It sees what somebody shows, or that they are gone.
+    Present(Shown),
     /// A view changed.
     Shown(RecordKey),
     /// A worker made a snapshot of a record.
@@ -102,21 +106,59 @@ pub enum Heard {
         /// The changes of each record, and whether they answer a question.
         groups: Vec<(RecordKey, bool, Vec<ChangeHash>)>,
     },
+    /// Something of an attachment.
+    Blob(BlobId, BlobWord),
+    /// What somebody shows, and by which link it was heard.
+    Presence(LinkId, Presence),
     /// Another message, by its name.
     Other(&'static str),
     /// Not a message.
     Broken(&'static str),
 }
 
+/// What a frame said of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlobWord {
+    /// So many chunks of it are asked for; none asks for the manifest.
+    Wanted(usize),
+    /// Its manifest.
+    Manifest,
+    /// One of its chunks.
+    Chunk {
+        /// Which.
+        index: u32,
+        /// Whether it was there already.
+        known: bool,
+    },
+    /// How the sender stands with it.
+    State(Standing),
+}
+
 impl Heard {
-    pub(super) fn of(frame: &Inbound) -> Self {
+    pub(super) fn of(frame: &Inbound, link: LinkId) -> Self {
         match &frame.body {
             InboundBody::Hello(..) => Self::Other("hello"),
             InboundBody::Other(Message::Walk(walk)) if leaves_some(walk) => {
                 Self::Other(PARTIAL_WALK)
             }
-            InboundBody::Presence(..) => Self::Other("presence"),
-            InboundBody::Blob { .. } => Self::Other("blob"),
+            InboundBody::Presence(presence, _) => Self::Presence(link, presence.clone()),
+            InboundBody::Blob { name, part, .. } => {
+                let word = match part {
+                    BlobPart::Manifest(_) => BlobWord::Manifest,
+                    BlobPart::Chunk(index, _) => BlobWord::Chunk {
+                        index: *index,
+                        known: false,
+                    },
+                };
+                Self::Blob(name.1, word)
+            }
+            InboundBody::Other(Message::BlobWant(want)) => {
+                Self::Blob(want.blob, BlobWord::Wanted(want.chunk_count()))
+            }
+            InboundBody::Other(Message::BlobState(state)) => {
+                Self::Blob(state.blob, BlobWord::State(state.standing))
+            }
             InboundBody::Other(message) => Self::Other(message.kind_name()),
             InboundBody::Changes {
                 space,
@@ -174,6 +216,14 @@ impl fmt::Display for What {
             Self::Imported(_, Err(kind)) => write!(f, "refuses a saved document: {kind:?}"),
             Self::Delivered(_, Ok(())) => f.write_str("knows an edit delivered"),
             Self::Delivered(_, Err(kind)) => write!(f, "waits no longer for a delivery: {kind:?}"),
+            Self::Blob(_, Ok(_)) => f.write_str("has done what was asked of attachments"),
+            Self::Blob(_, Err(kind)) => {
+                write!(f, "refuses what was asked of attachments: {kind:?}")
+            }
+            Self::Present(Shown { spot, payload }) => {
+                let there = if payload.is_some() { "there" } else { "gone" };
+                write!(f, "sees that {} is {there}", spot.author.short())
+            }
             Self::Shown(key) => write!(f, "shows {}/{}", key.collection, key.record.short()),
             Self::Folded(key) => write!(f, "folds {}/{}", key.collection, key.record.short()),
             Self::Compacted(records) => write!(f, "is compacted, {records} records folded"),
@@ -212,8 +262,34 @@ impl fmt::Display for Heard {
                     .take(NAMED_MAX)
                     .try_for_each(|it| write!(f, " {}", it.short()))
             }
+            Self::Blob(blob, word) => write!(f, "{word} of attachment {}", blob.short()),
+            Self::Presence(_, Presence { spot, word }) => {
+                let author = spot.author.short();
+                match word {
+                    Word::Lost => write!(f, "no way to {author} any more"),
+                    Word::Said { hops, note, .. } => {
+                        let number = note.stamp.number;
+                        write!(f, "presence {number} of {author}, over {hops} others")
+                    }
+                }
+            }
             Self::Other(name) => f.write_str(name),
             Self::Broken(code) => write!(f, "a broken frame ({code})"),
+        }
+    }
+}
+
+impl fmt::Display for BlobWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wanted(0) => f.write_str("a wish for the manifest"),
+            Self::Wanted(chunks) => write!(f, "a wish for {chunks} chunks"),
+            Self::Manifest => f.write_str("the manifest"),
+            Self::Chunk { index, known } => {
+                let again = if *known { ", again," } else { "" };
+                write!(f, "chunk {index}{again}")
+            }
+            Self::State(standing) => write!(f, "{standing:?}"),
         }
     }
 }

@@ -23,6 +23,9 @@ impl Run<'_> {
             self.oracle.ledgers_are_true(&self.world, host)?;
         }
         self.world.banish_strangers();
+        if self.scenario.appears {
+            self.all_take_back()?;
+        }
         for host in 0..self.scenario.hosts {
             if !self.world.is_dead(host) {
                 self.world.isolate(host, false);
@@ -51,7 +54,11 @@ impl Run<'_> {
         if !self.settle()? {
             return self.oracle.fail("all get in step", self.what_is_missing());
         }
-        self.compare()
+        self.compare()?;
+        if self.scenario.appears {
+            self.all_see_each_other(&self.live())?;
+        }
+        Ok(())
     }
 
     /// Why the cluster is not at rest, for people.
@@ -115,6 +122,9 @@ impl Run<'_> {
             }
             self.is_sound(*host)?;
             self.is_quarantine_clean(*host)?;
+        }
+        if self.scenario.attaches {
+            self.attachments_came(&live)?;
         }
         self.what_was_written_is_there(&live)?;
         for key in records.unwrap_or_default().keys() {

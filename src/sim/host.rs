@@ -320,7 +320,7 @@ impl Host {
         ticket
     }
 
-    const fn next_ticket(&mut self) -> Ticket {
+    pub(super) const fn next_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
@@ -414,7 +414,8 @@ impl Host {
         });
         let all_acked = status.links.iter().all(|it| whole(it.link) && is_idle(it));
         let shown = !self.config.projects || engine.replica().stale().is_ok_and(|it| it.is_empty());
-        linked && all_acked && shown
+        let moved = status.attachments;
+        linked && all_acked && shown && moved.coming == 0 && moved.leaving == 0
     }
 
     /// What is known here of a record.

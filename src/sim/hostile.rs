@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::perform::key;
 use super::stranger::Attack;
 use super::world::World;
+use crate::blob::{Attachment, Manifest};
 use crate::doc::{Change, Document, EditMeta, Value, forge};
 use crate::entropy::Entropy;
 use crate::id::{ActorId, CorrelationId, Lsn, RecordId, RecordKey};
@@ -42,6 +43,11 @@ pub(super) fn attack(
             return;
         }
         10 => Attack::Push(corrupted(world, host, entropy)),
+        12 => match world.host(other).ok().and_then(super::Host::replica_id) {
+            Some(author) => Attack::ForgedPresence(author),
+            None => Attack::Mute,
+        },
+        13 => false_blobs(world, host, entropy),
         _ => Attack::Push(forged(world, host, entropy)),
     };
     world.attack(host, attack);
@@ -112,10 +118,10 @@ fn document(world: &World, host: usize, key: &RecordKey, actor: &ActorId) -> Doc
     loaded.map_or_else(|| Document::new(actor), |it| it.document)
 }
 
-fn edited(document: &Document, value: u64, time: u64) -> Option<Bytes> {
+fn edited(document: &Document, value: &Value, time: u64) -> Option<Bytes> {
     let mut document = document.clone();
     let edit = document.edit::<_, crate::Error>(EditMeta::at(WallTime::from_millis(time)), |it| {
-        it.set(&["stranger".into()], &Value::Uint(value))
+        it.set(&["stranger".into()], value)
     });
     edit.ok()?.1.map(|it| it.bytes().clone())
 }
@@ -126,7 +132,7 @@ fn twins(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGroup> 
     let actor = ActorId::from_bytes(entropy.bytes::<16>().to_vec());
     let document = document(world, host, &key, &actor);
     let time = world.now().wall.as_millis();
-    let twins = [1, 2].map(|it| edited(&document, it, time));
+    let twins = [1, 2].map(|it| edited(&document, &Value::Uint(it), time));
     let twins = twins.into_iter().flatten();
     twins.map(|it| group(&key, vec![it])).collect()
 }
@@ -136,7 +142,7 @@ fn corrupted(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGro
     let key = key(usize::try_from(entropy.below(3)).unwrap_or(0));
     let actor = ActorId::from_bytes(entropy.bytes::<16>().to_vec());
     let document = document(world, host, &key, &actor);
-    let change = edited(&document, 3, world.now().wall.as_millis());
+    let change = edited(&document, &Value::Uint(3), world.now().wall.as_millis());
     let corrupt = |it: Bytes| {
         let mut bytes = it.to_vec();
         let checksum = bytes.iter_mut().take(CHECKSUM_END).skip(CHECKSUM_AT);
@@ -144,6 +150,23 @@ fn corrupted(world: &World, host: usize, entropy: &mut Entropy) -> Vec<ChangeGro
         Bytes::from(bytes)
     };
     vec![group(&key, change.map(corrupt).into_iter().collect())]
+}
+
+/// A change that names an attachment which only the stranger has, its manifest, and those of all that the
+/// hosts have.
+fn false_blobs(world: &World, host: usize, entropy: &mut Entropy) -> Attack {
+    let key = key(usize::try_from(entropy.below(3)).unwrap_or(0));
+    let actor = ActorId::from_bytes(entropy.bytes::<16>().to_vec());
+    let mut manifests: Vec<_> = Manifest::of(&entropy.bytes::<100>()).into_iter().collect();
+    let names = manifests.first().map(|it| {
+        let text = Attachment::new(it.id(), it.size()).to_string();
+        let time = world.now().wall.as_millis();
+        let document = document(world, host, &key, &actor);
+        edited(&document, &Value::Str(text), time)
+    });
+    let change = names.flatten().into_iter().collect();
+    manifests.extend((0..world.len()).flat_map(|it| world.manifests(it)));
+    Attack::FalseBlobs(vec![group(&key, change)], manifests)
 }
 
 /// Changes whose parents nobody has.

@@ -32,7 +32,8 @@
 //! have: who may link, which spaces and collections, how durable. [`World::insert`],
 //! [`World::update`], [`World::get`] and [`World::list`] work on plain structs, as a node's collections
 //! do. [`World::install`] gives a host the contracts, rules and conflict policies of your [`Program`]: its edits
-//! are checked and its views shown by them. [`World::run`] lets time pass, [`World::settle`] waits until all have all, and
+//! are checked and its views shown by them. [`World::put_blob`], [`World::fetch_blob`] and [`World::read_blob`] are
+//! for attachments, [`World::show`] is for presence. [`World::run`] lets time pass, [`World::settle`] waits until all have all, and
 //! [`World::check_all`] holds a rule of yours against every host. The example `month_offline` does all
 //! of that.
 //!
@@ -61,6 +62,7 @@
     reason = "checks look at some of what can happen, and a new kind of it is no danger to them"
 )]
 
+mod blobs;
 mod class;
 mod counters;
 mod draw;
@@ -75,6 +77,7 @@ mod hunt;
 mod network;
 mod oracle;
 mod perform;
+mod presences;
 mod program;
 mod records;
 mod rules;
@@ -91,7 +94,7 @@ mod world;
 
 pub use class::{Class, Classes};
 pub use draw::draw;
-pub use fact::{Fact, Heard, What};
+pub use fact::{BlobWord, Fact, Heard, What};
 pub use host::Host;
 pub use hunt::{Catch, SEEDS_MAX, hunt, is_replayed};
 pub use network::Traffic;

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::blobs::Watched;
 use super::class::{Class, Classes};
 use super::fact::{Fact, What};
+use super::presences;
 use super::world::World;
 use crate::engine::Ticket;
 use crate::error::{ErrorKind, Result};
@@ -89,6 +91,10 @@ pub(super) struct Oracle {
     pub strangers: bool,
     /// Hosts whose disk could not be read once: what they can't do is not held against them.
     pub troubled: BTreeSet<usize>,
+    /// What is known of attachments.
+    pub blobs: Watched,
+    /// What is known of presence.
+    pub presences: presences::Watched,
     pub step: usize,
 }
 
@@ -327,6 +333,7 @@ impl Oracle {
     /// A host's store is about to be gone or set back: what only it holds is lost.
     pub(super) fn ends_life(&mut self, world: &World, host: usize) {
         self.lives_ended = true;
+        self.blobs.ends_life(host);
         self.forget_lost(world, Some(host));
     }
 

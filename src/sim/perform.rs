@@ -43,6 +43,13 @@ impl Run<'_> {
             | Step::Import { .. }
             | Step::Compact { .. }
             | Step::Wait { .. } => self.work(step),
+            Step::Attach { .. }
+            | Step::Refer { .. }
+            | Step::LeavePut { .. }
+            | Step::Fetch { .. }
+            | Step::Unfetch { .. }
+            | Step::Collect { .. } => self.attend_to_blobs(step),
+            Step::Show { .. } | Step::TakeBack { .. } => self.appear(step),
             Step::Run { millis } => self.advance(Duration::from_millis(*millis)),
             Step::Sever { .. }
             | Step::HalfOpen { .. }
@@ -140,7 +147,7 @@ impl Run<'_> {
 
     /// Makes a change on a copy of the record's document; none where nothing is to be written or
     /// the host can't.
-    fn prepare(
+    pub(super) fn prepare(
         &mut self,
         host: usize,
         record: usize,
@@ -185,7 +192,7 @@ impl Run<'_> {
         self.observe()
     }
 
-    fn submit(&mut self, host: usize, writes: &[(Write, Kind)]) {
+    pub(super) fn submit(&mut self, host: usize, writes: &[(Write, Kind)]) {
         let store = match self.world.host(host) {
             Ok(it) => it.store_id(),
             Err(_) => return,
@@ -366,6 +373,7 @@ impl Run<'_> {
             Step::SetClock { host, skew_millis } => {
                 let set = self.world.set_skew(*host, *skew_millis);
                 self.oracle.read(set)?;
+                self.oracle.blobs.clock_was_set(*host);
                 self.classes.reach(Class::ClockSet);
             }
             _ => {}

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blobs;
 use super::class::{Class, Classes};
 use super::counters::Counters;
 use super::fact::What;
@@ -15,7 +16,7 @@ use super::scenario::Scenario;
 use super::storage::Storage;
 use super::trace::Trace;
 use super::world::World;
-use crate::engine::Config;
+use crate::engine::{BlobSettings, Config};
 use crate::error::Result;
 use crate::peer::BreakerState;
 use crate::replica::Reason;
@@ -87,6 +88,7 @@ pub fn run(scenario: &Scenario, lines: bool) -> Report {
     classes.add(Class::Duplicate, counters.get(names::DUPLICATE_CHANGES));
     classes.add(Class::Redialled, counters.get(names::RECONNECTS));
     classes.add(Class::Violation, counters.get(names::VIOLATIONS));
+    classes.add(Class::BlobCollected, counters.get(names::BLOBS_COLLECTED));
     Report {
         scenario: scenario.clone(),
         failure,
@@ -151,6 +153,11 @@ impl<'a> Run<'a> {
                     Durability::Immediate
                 },
                 horizon: Duration::from_millis(scenario.horizon_millis),
+                blobs: BlobSettings {
+                    rule: blobs::rule(scenario.seed, host),
+                    grace: blobs::GRACE,
+                    ..BlobSettings::default()
+                },
                 ..World::config()
             };
             world.add_host(storage, config)?;
@@ -184,10 +191,25 @@ impl<'a> Run<'a> {
             self.trace.step(self.world.now().instant, number, step);
             self.perform(step)?;
             self.observe()?;
+            self.look_at_blobs()?;
+            self.oracle.presences_hold(&self.world)?;
             self.world.forget_outcomes();
         }
         self.oracle.step = self.scenario.steps.len();
         self.finish()
+    }
+
+    /// Looks at the attachments of all hosts.
+    fn look_at_blobs(&mut self) -> Verdict {
+        let hosts = 0..if self.scenario.attaches {
+            self.scenario.hosts
+        } else {
+            0
+        };
+        for host in hosts {
+            self.oracle.look_at_blobs(&self.world, host, self.classes)?;
+        }
+        Ok(())
     }
 
     /// Lets virtual time pass.
@@ -234,6 +256,10 @@ impl<'a> Run<'a> {
             self.trace.fact(&fact);
             self.count(fact.host, &fact.what, fact.at);
             self.oracle.observe(&self.world, &fact, self.classes)?;
+            self.oracle
+                .observe_blobs(&self.world, &fact, self.classes)?;
+            self.oracle
+                .observe_presence(&self.world, &fact, self.classes)?;
             match &fact.what {
                 What::Started => {
                     let before = self.world.before_crash.remove(&fact.host);

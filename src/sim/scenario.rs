@@ -1,5 +1,7 @@
 //! A whole run made up from one number: who is there, how they are linked, and what happens.
 
+use super::blobs;
+use super::presences;
 use super::step::{FieldEdit, Step};
 use crate::entropy::Entropy;
 
@@ -68,6 +70,10 @@ pub struct Scenario {
     pub horizon_millis: u64,
     /// Whether hosts go by contracts, the first by an older version than the others.
     pub ruled: bool,
+    /// Whether people attach files to records.
+    pub attaches: bool,
+    /// Whether people show where they are.
+    pub appears: bool,
     /// Number of records.
     pub records: usize,
     /// What happens.
@@ -77,7 +83,8 @@ pub struct Scenario {
 impl Scenario {
     /// The run of a seed.
     pub fn from_seed(seed: u64) -> Self {
-        let mut entropy = Entropy::from_number(seed).fork();
+        let mut source = Entropy::from_number(seed);
+        let mut entropy = source.fork();
         let profile = profile(seed);
         let hosts = match profile {
             Profile::Calm | Profile::Network | Profile::Strangers | Profile::Narrow => {
@@ -113,6 +120,8 @@ impl Scenario {
                 _ => 7 * 86_400_000,
             },
             ruled: seed % 7 < 4,
+            appears: seed % 13 < 7 && !matches!(profile, Profile::Large | Profile::Many),
+            attaches: seed % 11 < 7 && !matches!(profile, Profile::Large | Profile::Many),
             records: match profile {
                 Profile::Many => 200 + below(&mut entropy, 300),
                 _ => 1 + below(&mut entropy, 6),
@@ -130,6 +139,13 @@ impl Scenario {
         }
         let steps: Vec<_> = (0..count).map(|_| scenario.step(&mut entropy)).collect();
         scenario.steps.extend(steps);
+        // By chance of their own, so that the other steps stay what they are.
+        if scenario.attaches {
+            blobs::mix(&mut scenario, &mut source.fork());
+        }
+        if scenario.appears {
+            presences::mix(&mut scenario, &mut source.fork());
+        }
         scenario
     }
 

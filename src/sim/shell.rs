@@ -97,7 +97,7 @@ impl World {
         let engine = self.hosts.get(host).and_then(Host::engine);
         if self.facts.is_some() && engine.is_some_and(|it| it.has_link(link)) {
             let heard = match &frame {
-                Ok(frame) => Heard::of(frame),
+                Ok(frame) => self.in_stock(host, Heard::of(frame, link)),
                 Err((code, _)) => Heard::Broken(code.name()),
             };
             self.note(host, What::Heard { from, heard });
@@ -156,10 +156,8 @@ impl World {
                 Effect::Unfold(key) => self.ask(host, Job::Unfold(key)),
                 Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
                 Effect::Shown(view) => self.note(host, What::Shown(view.key)),
-                Effect::CancelDial { .. }
-                | Effect::Trust(_)
-                | Effect::Presence(_)
-                | Effect::Stopped => {}
+                Effect::Presence(shown) => self.note(host, What::Present(shown)),
+                Effect::CancelDial { .. } | Effect::Trust(_) | Effect::Stopped => {}
             }
         }
         self.check_power(host);
@@ -181,7 +179,7 @@ impl World {
             Reply::Captured(result) => {
                 let result = result.map(|_| ());
                 self.note(host, What::Captured(ticket, kind(&result)));
-                self.outcomes.insert((host, ticket), result);
+                self.outcomes.insert((host, ticket), result.map(|()| 0));
             }
             Reply::Delivered(result) => {
                 self.note(host, What::Delivered(ticket, kind(&result)));
@@ -194,8 +192,12 @@ impl World {
                 let result = result.map_err(|error| error.kind());
                 self.note(host, What::Imported(ticket, result));
             }
+            Reply::Blob(result) => {
+                let kind = result.as_ref().map_err(crate::Error::kind);
+                self.note(host, What::Blob(ticket, kind.copied()));
+                self.outcomes.insert((host, ticket), result);
+            }
             Reply::Compacted(Err(_))
-            | Reply::Blob(_)
             | Reply::Indexed(_)
             | Reply::Status(_)
             | Reply::Quarantined(_) => {}

@@ -122,6 +122,70 @@ pub enum Step {
         /// Whether its process is killed when that is done.
         killed: bool,
     },
+    /// Someone puts an attachment.
+    Attach {
+        /// Where.
+        host: usize,
+        /// Which of the run's.
+        blob: u64,
+        /// The record that names it then; none if nothing does.
+        record: Option<usize>,
+    },
+    /// Someone names an attachment in a record that may be nowhere.
+    Refer {
+        /// Where.
+        host: usize,
+        /// Which record.
+        record: usize,
+        /// Which of the run's.
+        blob: u64,
+    },
+    /// Someone begins to put an attachment and does not go on.
+    LeavePut {
+        /// Where.
+        host: usize,
+        /// Which of the run's.
+        blob: u64,
+        /// Whether the host is told.
+        told: bool,
+    },
+    /// Someone wants an attachment, and waits for it.
+    Fetch {
+        /// Where.
+        host: usize,
+        /// Which of the run's.
+        blob: u64,
+    },
+    /// Someone wants an attachment no more.
+    Unfetch {
+        /// Where.
+        host: usize,
+        /// Which of the run's.
+        blob: u64,
+        /// Whether what is there of it is removed, too.
+        remove: bool,
+    },
+    /// Attachments are removed to which nothing refers.
+    Collect {
+        /// Where.
+        host: usize,
+    },
+    /// Someone shows something to whoever is there.
+    Show {
+        /// Where.
+        host: usize,
+        /// In the space, or at which record.
+        slot: u64,
+        /// For how many milliseconds unless it is repeated.
+        millis: u64,
+    },
+    /// Someone shows something no more.
+    TakeBack {
+        /// Where.
+        host: usize,
+        /// In the space, or at which record.
+        slot: u64,
+    },
     /// Time passes.
     Run {
         /// Milliseconds.

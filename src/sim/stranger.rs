@@ -1,19 +1,22 @@
 //! A peer that proves a key and then breaks the rules: no engine, a script.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::world::World;
 use crate::access::{Identity, Role, Transcript};
+use crate::blob::Manifest;
 use crate::engine::{Event, LinkId};
 use crate::entropy::Entropy;
-use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, StoreId};
+use crate::id::{CollectionId, CorrelationId, Lsn, RecordId, ReplicaId, StoreId};
 use crate::limits;
 use crate::reconcile::{RangeKind, Summary, Upper, WalkCollection, WalkRange};
 use crate::wire::{
-    self, ChangeGroup, Changes, Class, Features, Hello, Message, Open, Walk, Want, WantRecord,
-    Wanted,
+    self, BlobChunk, BlobManifest, BlobState, BlobWant, ChangeGroup, Changes, Class, Features,
+    Hello, Message, Note, Open, Presence, Spot, Stamp, Standing, Walk, Want, WantRecord, Wanted,
+    Word,
 };
 
 /// The first number of a stranger; hosts have those below.
@@ -44,6 +47,11 @@ pub enum Attack {
     OverCredit,
     /// Says that it has sent everything up to the end of time.
     FalseUpto,
+    /// Says that this one shows something.
+    ForgedPresence(ReplicaId),
+    /// Sends these changes, which may name attachments, and for these attachments the manifest and false
+    /// chunks; for others false manifests.
+    FalseBlobs(Vec<ChangeGroup>, Vec<Manifest>),
 }
 
 impl Attack {
@@ -59,6 +67,8 @@ impl Attack {
             Self::WantTheUnknown => "want_the_unknown",
             Self::OverCredit => "over_credit",
             Self::FalseUpto => "false_upto",
+            Self::FalseBlobs(..) => "false_blobs",
+            Self::ForgedPresence(_) => "forged_presence",
         }
     }
 }
@@ -146,7 +156,10 @@ impl Stranger {
         let hello = Hello {
             version_min: wire::VERSION_MIN,
             version_max: wire::VERSION_MAX,
-            features: Features::default(),
+            features: match self.attack {
+                Attack::FalseBlobs(..) | Attack::ForgedPresence(_) => Features::OURS,
+                _ => Features::default(),
+            },
             replica: self.identity.replica_id(),
             store: self.store,
             nonce: self.entropy.bytes(),
@@ -189,6 +202,7 @@ impl Stranger {
                 let root = lie(&mut self.entropy);
                 vec![encode(&Message::Root { space, root, lsn })]
             }
+            Message::BlobWant(want) => vec![self.false_part(&want)],
             Message::Ping { token } => vec![encode(&Message::Pong { token })],
             _ => Vec::new(),
         }
@@ -209,7 +223,10 @@ impl Stranger {
         match self.attack.clone() {
             Attack::Mute | Attack::LyingRoot => {}
             Attack::Frames(all) => frames.extend(all),
-            Attack::Push(groups) => frames.push(encode(&changes(space, Lsn(0), groups))),
+            Attack::Push(groups) | Attack::FalseBlobs(groups, _) => {
+                frames.push(encode(&changes(space, Lsn(0), groups)));
+            }
+            Attack::ForgedPresence(author) => frames.push(self.forged(space, author)),
             Attack::EndlessWalk => frames.push(self.walk(space, 1, 0)),
             Attack::FalseAck => {
                 let lsn = Lsn(theirs.lsn.0.saturating_add(1_000));
@@ -244,6 +261,58 @@ impl Stranger {
             }
         }
         frames
+    }
+
+    /// What somebody else shows, signed by the stranger.
+    fn forged(&self, space: crate::id::SpaceId, author: ReplicaId) -> Vec<u8> {
+        let slot = super::presences::slot_in(space);
+        let spot = Spot { slot, author };
+        let mut note = Note {
+            stamp: Stamp {
+                session: u64::MAX,
+                number: 1,
+            },
+            ttl_millis: 30_000,
+            payload: Bytes::from_static(b"forged"),
+            signature: [0; 64],
+        };
+        note.signature = self.identity.sign_presence(&note.signed_bytes(&spot));
+        let word = Word::Said {
+            hops: 1,
+            left_millis: 30_000,
+            note: Arc::new(note),
+        };
+        encode(&Message::Presence(Presence { spot, word }))
+    }
+
+    /// What is asked of it of an attachment, not quite.
+    fn false_part(&mut self, want: &BlobWant) -> Vec<u8> {
+        let (space, blob) = (want.space, want.blob);
+        let Attack::FalseBlobs(_, manifests) = &self.attack else {
+            return encode(&Message::BlobState(BlobState {
+                space,
+                blob,
+                standing: Standing::Absent,
+            }));
+        };
+        if let Some((index, _)) = want.chunks.first() {
+            return encode(&Message::BlobChunk(BlobChunk {
+                space,
+                blob,
+                index: *index,
+                bytes: Bytes::from(self.entropy.bytes::<100>().to_vec()),
+            }));
+        }
+        let manifest = manifests.iter().find(|it| it.id() == blob).cloned();
+        let made_up = || Manifest::new(100, vec![self.entropy.bytes()]);
+        match manifest.or_else(made_up) {
+            Some(manifest) => encode(&Message::BlobManifest(BlobManifest {
+                space,
+                blob,
+                manifest,
+            })),
+            None => Vec::new(),
+        }
     }
 
     fn walked(&mut self, walk: &Walk) -> Vec<Vec<u8>> {

@@ -39,7 +39,7 @@ pub struct World {
     pub(super) network: Network,
     /// Ends of links that no engine is behind, by the number of their host.
     pub(super) strangers: BTreeMap<usize, Stranger>,
-    pub(super) outcomes: BTreeMap<(usize, Ticket), Result<()>>,
+    pub(super) outcomes: BTreeMap<(usize, Ticket), Result<u64>>,
     /// Hosts that will never be back.
     pub(super) dead: BTreeSet<usize>,
     pub(super) facts: Option<Vec<Fact>>,
@@ -241,7 +241,8 @@ impl World {
         let ticket = self.submit(host, vec![write])?;
         self.pump(host);
         let lost = || Err(Error::new(ErrorKind::Closed, "the host went down"));
-        self.outcomes.remove(&(host, ticket)).unwrap_or_else(lost)
+        let outcome = self.outcomes.remove(&(host, ticket)).unwrap_or_else(lost);
+        outcome.map(drop)
     }
 
     /// Hands a host changes for one transaction, without letting it work on them yet.
@@ -329,8 +330,8 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// Runs until every host has acknowledged everything, all views are current and nothing is on
-    /// its way. Gives whether that came about within ten minutes of virtual time.
+    /// Runs until every host has acknowledged everything, all views are current, all attachments that
+    /// some peer brings have come, and nothing is on its way. Gives whether that came about within ten minutes of virtual time.
     pub fn settle(&mut self) -> bool {
         let end = self.now + SETTLE_WITHIN;
         for _ in 0..EVENTS_MAX {

@@ -84,6 +84,8 @@ fn script(seed: u64, after: u64, again: Option<u64>) -> Scenario {
         relaxed: false,
         horizon_millis: 0,
         ruled: false,
+        attaches: false,
+        appears: false,
         records: 3,
         steps,
     }

@@ -57,7 +57,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "sim",
         Pure,
-        "error limits telemetry plant time entropy id doc conflict contract record query access reconcile wire session peer store replica engine",
+        "error limits telemetry plant time entropy id blob doc conflict contract record query access reconcile wire session peer store replica engine",
     ),
 ];
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::engine::LinkId;
 use crate::id::{ReplicaId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::session::Telling;
 use crate::time::Instant;
 use crate::wire::{Note, Spot};
@@ -79,7 +80,8 @@ impl Board {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.expiring.first().map(|it| it.0)
+        let kept = plant::is_planted(Plant::KeepPresence);
+        self.expiring.first().map(|it| it.0).filter(|_| !kept)
     }
 
     /// A link says what an author says; `told` is what we tell of it from now on.
@@ -186,6 +188,7 @@ impl Board {
         let mut expired = Vec::new();
         while let Some((at, spot)) = self.expiring.first().cloned()
             && at <= now
+            && !plant::is_planted(Plant::KeepPresence)
         {
             let entry = self.remove(&spot);
             if entry.is_some_and(|it| !it.note.is_gone()) {

@@ -19,6 +19,7 @@ pub(super) use own::Own;
 use super::turn::as_f64;
 use super::{Effect, Engine, LinkId};
 use crate::id::SpaceId;
+use crate::plant::{self, Plant};
 use crate::session::Telling;
 use crate::telemetry::names;
 use crate::time::{Instant, Now};
@@ -178,7 +179,8 @@ impl Engine {
 
     fn tell_all(&mut self, spot: &Spot, telling: &Telling, except: Option<LinkId>) {
         for (id, link) in &mut self.links {
-            if Some(*id) != except && link.session.tell(spot, telling.clone()) {
+            let echoes = plant::is_planted(Plant::EchoPresence);
+            if (Some(*id) != except || echoes) && link.session.tell(spot, telling.clone()) {
                 self.runnable.insert(*id);
             }
         }

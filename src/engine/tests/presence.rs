@@ -423,3 +423,20 @@ fn live_edits_go_before_presences() {
     assert_eq!(first, Some(Seen::Changes(1)));
     assert_eq!(net.presences()[&(0, 1)], 50);
 }
+
+#[test]
+fn a_presence_that_waits_for_room_on_a_link_keeps_nobody_awake() {
+    let mut net = Net::of(2);
+    net.join(0, 1);
+    net.run();
+    // Nothing leaves any more, and what is written fills the link.
+    net.is_dead = true;
+    let mut noise = vec![0; limits::LINK_OUTBOX_BYTES_MAX];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    net.write(0, &Value::Bytes(noise));
+    net.run();
+    net.show(0, "cursor", "here");
+    net.run();
+    let next = net.hosts[0].engine.poll_timeout();
+    assert!(next.is_some_and(|at| at > net.now.instant), "{next:?}");
+}

@@ -4,6 +4,7 @@
 //! when the first of them comes, so that what is being put can be written before its name is known.
 //! Numbers that belong to no blob (yet, or any more) are *loose*: their chunks are swept away.
 
+mod names;
 mod rows;
 mod rule;
 mod sweep;
@@ -16,16 +17,15 @@ use std::sync::Arc;
 pub use rows::KnownBlob;
 pub use rule::FetchRule;
 
-use self::rows::{BlobRow, chunk_key, key, named_key, read_key};
-use super::admit::OpenRecord;
+use self::rows::{BlobRow, chunk_key, key, read_key};
 use super::read::{Rows, damaged};
 use super::{Number, Replica};
 use crate::blob::{Chunk, Manifest};
 use crate::codec::{Reader, Writer};
-use crate::doc::Change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{BlobId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::store::{KeyRange, Order, Snapshot, Table};
 use crate::time::WallTime;
 
@@ -286,31 +286,6 @@ impl Replica {
         Ok(stock.is_some_and(|it| it.is_complete()))
     }
 
-    /// Whether a change of a record of the space has ever referred to a blob.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    pub fn is_blob_named(&self, space: SpaceId, blob: BlobId) -> Result<bool> {
-        match self.catalog.number(space, None) {
-            Some(place) => self.rows().is_named(place, blob),
-            None => Ok(false),
-        }
-    }
-
-    /// A peer asks for a blob that is not here: it is fetched, if the rule says so.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    pub fn missed_blob(&mut self, space: SpaceId, blob: BlobId) -> Result<()> {
-        let rule = &self.blobs.rule;
-        let (is_wanted, bytes_max) = (rule.on_request, rule.bytes_max);
-        let is_full = self.blobs.fetches >= limits::BLOB_FETCHES_BY_RULE_MAX;
-        if is_wanted && !is_full && !self.failed && self.is_blob_named(space, blob)? {
-            self.want_blob(space, blob, bytes_max)?;
-        }
-        Ok(())
-    }
-
     /// Takes in the manifest of a wanted blob, which was checked against its name.
     ///
     /// # Errors
@@ -379,11 +354,11 @@ impl Replica {
             }
             manifest => manifest?,
         };
-        if !manifest.holds(index, chunk) {
+        if !manifest.holds(index, chunk) && !plant::is_planted(Plant::TakeFalseChunk) {
             return Ok(ChunkFate::False);
         }
         self.write_chunk(row.number, index, chunk);
-        row.mark(index, true);
+        row.mark(index, !plant::is_planted(Plant::ForgetChunk));
         let is_complete = row.stock().is_complete();
         if is_complete {
             row.have = None;
@@ -394,25 +369,6 @@ impl Replica {
             self.arrived(space, place, blob)?;
         }
         Ok(ChunkFate::Fine)
-    }
-
-    /// Notes which blobs a change names, and wants those that the rule says.
-    pub(super) fn note_named(&mut self, record: &OpenRecord, change: &Change) -> Result<()> {
-        if change.blobs().is_empty() {
-            return Ok(());
-        }
-        let space = record.key.space;
-        let place = self.catalog.intern(space, None, &mut self.batch)?;
-        let bound = self.blobs.rule.bound(&record.key.collection);
-        for blob in change.blobs() {
-            let row = named_key(place, *blob, record.slot);
-            self.batch.put(Table::Named, row, Vec::new());
-            let has_room = self.blobs.fetches < limits::BLOB_FETCHES_BY_RULE_MAX;
-            if let Some(bytes_max) = bound.filter(|_| has_room) {
-                self.want(space, (place, *blob), bytes_max)?;
-            }
-        }
-        Ok(())
     }
 
     /// A blob is here as a whole.

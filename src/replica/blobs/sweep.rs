@@ -6,6 +6,7 @@ use super::rows::key;
 use crate::error::Result;
 use crate::id::{BlobId, SpaceId};
 use crate::limits;
+use crate::plant::{self, Plant};
 use crate::replica::{Number, Replica};
 use crate::store::Table;
 use crate::time::WallTime;
@@ -56,7 +57,7 @@ impl Replica {
         for (place, blob, row) in found {
             let is_old = row.since < before;
             if is_old
-                && !self.rows().is_named(place, blob)?
+                && (!self.rows().is_named(place, blob)? || plant::is_planted(Plant::CollectNamed))
                 && self.rows().fetch_bound(place, blob)?.is_none()
             {
                 self.remove_row(place, blob)?;

@@ -134,3 +134,18 @@ fn blobs_that_nothing_names_are_removed_in_the_background() {
     net.run();
     assert!(!net.hosts[0].engine.replica().has_loose_chunks());
 }
+
+#[test]
+fn who_has_attachments_removed_is_answered_at_once() {
+    let mut net = devices(1);
+    let nothing = net.blob(0, BlobRequest::Collect);
+    net.run();
+    assert!(matches!(net.reply(0, nothing), Some(Reply::Blob(Ok(0)))));
+    net.put(0, b"lost");
+    let old = limits::BLOB_GRACE.as_millis() + 1;
+    let old = net.now.wall.as_millis() + u64::try_from(old).unwrap();
+    net.now.wall = WallTime::from_millis(old);
+    let one = net.blob(0, BlobRequest::Collect);
+    net.run();
+    assert!(matches!(net.reply(0, one), Some(Reply::Blob(Ok(1)))));
+}

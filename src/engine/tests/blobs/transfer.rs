@@ -245,3 +245,18 @@ fn a_full_disk_ends_a_fetch_with_an_error_and_it_goes_on_with_room() {
     assert!(net.read(1, id) == bytes);
     assert_eq!(net.chunks(0, 1), (here..40).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_hub_that_is_asked_for_what_it_hears_named_later_asks_on() {
+    let mut net = chain(FetchRule::none().and_on_request());
+    let bytes = content(2);
+    let id = net.put(2, &bytes);
+    net.join(0, 1);
+    net.join(2, 1);
+    net.run();
+    let wait = net.fetch(0, id);
+    assert!(net.reply(0, wait).is_none() && !net.has(1, id));
+    net.name(2, id);
+    assert!(is_done(net.reply(0, wait)));
+    assert!(net.read(0, id) == bytes);
+}
