@@ -105,7 +105,7 @@ fn a_query_is_explained() {
     let asked = ["query", "tasks", "votes>1   LIMIT 2", "--explain"];
     let explained = over(&store, &asked).json();
     let expected = json!({"collection": "tasks", "query": "votes > 1 limit 2", "access": "scan",
-        "records": 4, "held": 3});
+        "index": null, "ends_early": false, "records": 4, "held": 3});
     assert_eq!(explained, expected);
     let path = store.to_str().expect("UTF-8");
     let shown = run(&[&asked[..], &["--store", path]].concat()).ok();
