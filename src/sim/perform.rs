@@ -217,9 +217,11 @@ impl Run<'_> {
             writes.extend(write.map(|it| (it, Kind::Edit)));
         }
         if conflicts {
-            // A second change on the state before the first can't follow it.
+            // A second change on the state before the first can't follow it. It is another in each step:
+            // the same one alone, where rules refuse the first, would be taken in.
+            let value = Value::Int(i64::try_from(self.oracle.step).unwrap_or(0));
             let write = self.prepare(host, first % self.scenario.records, |it| {
-                it.set(&field("late"), &Value::Bool(true))
+                it.set(&field("late"), &value)
             })?;
             writes.extend(write.map(|it| (it, Kind::Edit)));
         }
