@@ -65,6 +65,10 @@ pub trait Record: Reconcile + Serialize + DeserializeOwned {}
 
 impl<T: Reconcile + Serialize + DeserializeOwned> Record for T {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/records.md")]
+mod guide {}
+
 #[cfg(test)]
 mod merge_tests;
 #[cfg(test)]
