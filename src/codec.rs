@@ -323,6 +323,15 @@ impl Writer {
     }
 }
 
+/// The first key after all keys that start with `prefix`; `None` if there is none.
+pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix.get(..=kept)?.to_vec();
+    let last = end.last_mut()?;
+    *last = last.saturating_add(1);
+    Some(end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Malformed, Problem, Reader, Writer};

@@ -8,10 +8,10 @@ use super::shared::Shared;
 use crate::doc::Value;
 use crate::error::{Error, Result};
 use crate::id::{CollectionId, RecordId, RecordKey, SpaceId};
-use crate::query::{Field, IndexedBy, Plan, Query, Selection};
+use crate::query::{Field, IndexedBy, Plan, Query, Selection, Span};
 use crate::record;
-use crate::replica::{EntrySpan, Index, IndexColumn, Number, Rows, Slot};
-use crate::store::Order;
+use crate::replica::{Index, IndexColumn, Number, Rows, Slot};
+use crate::store::{KeyRange, Order};
 
 /// Entries that are read at a time, at first; each time twice as many, up to [`ENTRIES_MAX`].
 const ENTRIES: usize = 32;
@@ -60,11 +60,7 @@ impl Part {
         visit: &mut dyn FnMut(&Rows<'_>, RecordId) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         for span in &self.plan.spans {
-            let span = EntrySpan {
-                start: span.start.clone(),
-                end: span.end.clone(),
-            };
-            if self.entries_of(rows, span, visit)?.is_break() {
+            if self.entries_of(rows, span.clone(), visit)?.is_break() {
                 break;
             }
         }
@@ -74,7 +70,7 @@ impl Part {
     fn entries_of(
         &self,
         rows: &Rows<'_>,
-        mut span: EntrySpan,
+        mut span: Span,
         visit: &mut dyn FnMut(&Rows<'_>, RecordId) -> Result<ControlFlow<()>>,
     ) -> Result<ControlFlow<()>> {
         let mut limit = ENTRIES;
@@ -84,8 +80,12 @@ impl Part {
             Order::Ascending
         };
         loop {
-            let entries =
-                rows.index_entries((self.collection, &self.index), &span, order, limit)?;
+            let columns = KeyRange {
+                start: &span.start,
+                end: span.end.as_deref(),
+            };
+            let index = (self.collection, &self.index);
+            let entries = rows.index_entries(index, columns, order, limit)?;
             for (record, _) in &entries {
                 if !self.apart.contains(record) && visit(rows, *record)?.is_break() {
                     return Ok(ControlFlow::Break(()));
@@ -164,14 +164,17 @@ impl Shared {
             self.scan_all(of, &mut |id, value| offer(&mut chosen, id, value))?;
             return Ok(chosen);
         };
-        for record in &part.apart {
+        let is_migrated = self.rulings.migrated(of.0, &of.1);
+        let stored = |record| {
             let key = RecordKey {
                 space: of.0,
                 collection: of.1.clone(),
-                record: *record,
+                record,
             };
-            let value = self.documents.check_out(&key).stored_value(&rows);
-            offer(&mut chosen, *record, value);
+            self.documents.check_out(&key).stored_value(&rows)
+        };
+        for record in &part.apart {
+            offer(&mut chosen, *record, stored(*record));
         }
         part.entries(&rows, &mut |rows, record| {
             let slot = Slot {
@@ -188,6 +191,9 @@ impl Shared {
             {
                 return Ok(ControlFlow::Break(()));
             }
+            // One that can't be migrated is shown as it was.
+            let is_old = value.as_ref().is_ok_and(|it| !is_migrated(it));
+            let value = if is_old { stored(record) } else { value };
             offer(&mut chosen, record, value);
             Ok(ControlFlow::Continue(()))
         })?;

@@ -21,7 +21,7 @@ use crate::record::Record;
 /// A change of a record costs time in proportion to that record and to the logarithm of the result,
 /// whatever the size of the collection. With a limit, the result and as many records that come next
 /// (at least [`limits::LIVE_MARGIN`]) are held, so that one which leaves the result is replaced
-/// at once; the whole collection is read again after so many of those that are held have left, and
+/// at once; the query is asked again after so many of those that are held have left, and
 /// after the reader fell behind by more than [`limits::WATCH_QUEUE_EVENTS`] changes. What
 /// differs then comes as events. Without a limit the whole result is held.
 ///
@@ -97,7 +97,7 @@ impl Live {
         }
     }
 
-    /// Reads the whole collection. If it is given up the next one begins anew.
+    /// Asks the query again. If it is given up the next one begins anew.
     async fn read(&mut self) -> Result<()> {
         self.is_behind = true;
         // What was told already is in what is read now; taking it again would show the past.
@@ -123,8 +123,7 @@ impl fmt::Debug for Live {
 }
 
 impl Records {
-    /// The result of a query, kept up to date. The first reads the whole collection, as
-    /// [`Records::query`] does.
+    /// The result of a query, kept up to date. At first it is asked as [`Records::query`] does.
     ///
     /// # Errors
     /// As [`Records::query`], and `TooLarge` if the limit, or the result without one, is over

@@ -87,11 +87,16 @@ async fn make_again(
     shared.tell(Event::Ruling(of.0, of.1.clone(), by)).await?;
     let (worker, (space, collection)) = (Arc::clone(shared), of.clone());
     let keys = run_apart(move || ruled_otherwise(&worker, space, &collection)).await?;
+    let mut is_whole = true;
     for some in keys.chunks(RECORDS) {
         let _permit = shared.projectors.acquire().await;
-        project(shared, some.to_vec()).await;
+        is_whole &= project(shared, some.to_vec()).await;
     }
-    shared.tell(Event::Ruled(of.0, of.1.clone(), by)).await
+    if is_whole {
+        shared.tell(Event::Ruled(of.0, of.1.clone(), by)).await?;
+    }
+    // Else no index is used, and the next start goes on with it.
+    Ok(())
 }
 
 /// Whether all views of a collection were judged by the ruling of this name.
@@ -165,8 +170,8 @@ fn ruled_otherwise(
     Ok(keys)
 }
 
-/// Projects records.
-async fn project(shared: &Arc<Shared>, keys: Vec<RecordKey>) {
+/// Projects records; says whether all of them were.
+async fn project(shared: &Arc<Shared>, keys: Vec<RecordKey>) -> bool {
     let worker = Arc::clone(shared);
     let all = keys.clone();
     let made = run_apart(move || make_all(&worker, &all)).await;
@@ -174,11 +179,14 @@ async fn project(shared: &Arc<Shared>, keys: Vec<RecordKey>) {
         tracing::warn!(%error, "could not make views");
         keys.into_iter().map(Event::NotProjected).collect()
     });
+    let mut is_whole = true;
     for event in made {
+        is_whole &= matches!(event, Event::Projected(_));
         if shared.tell(event).await.is_err() {
-            return;
+            return false;
         }
     }
+    is_whole
 }
 
 /// The views of records as the store has them.
@@ -223,6 +231,7 @@ fn make(shared: &Shared, rows: &Rows<'_>, key: &RecordKey) -> Result<Projection>
             let shown = document.unmigrated_view(rows)?;
             Ok(View {
                 breach: Some(error.to_string()),
+                ruled_by,
                 ..View::from(shown)
             })
         }

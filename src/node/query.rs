@@ -24,7 +24,8 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
     /// Records that were found and do not have the shape of `T`, which count for the limit, and all
     /// records of the collection whose document can't be loaded, of which nobody knows whether they
-    /// would be found; with the reason.
+    /// would be found; with the reason. Those that can't be migrated are all named too, but by a query that
+    /// an index serves, which names the ones that it comes across.
     pub unreadable: Vec<(RecordId, Error)>,
 }
 

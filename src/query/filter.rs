@@ -116,9 +116,7 @@ impl Field {
 
     /// What is there in a record.
     pub(super) fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
-        self.0
-            .iter()
-            .try_fold(value, |value, key| value.as_map()?.get(key))
+        value.at(&self.0)
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::filter::{Comparison, Field, OrderBy, Term};
 use super::{Query, order};
+use crate::codec::prefix_end;
 use crate::doc::Value;
 use crate::limits;
 
@@ -206,17 +207,10 @@ impl Span {
 
 /// The terms of a filter that all have to apply.
 fn all_of(term: &Term) -> &[Term] {
-    match term {
-        Term::All(terms) => terms,
-        Term::Compare(..)
-        | Term::Either(_)
-        | Term::Not(_)
-        | Term::In(..)
-        | Term::Contains(..)
-        | Term::StartsWith(..)
-        | Term::Exists(_)
-        | Term::IsNull(_)
-        | Term::Element(..) => std::slice::from_ref(term),
+    if let Term::All(terms) = term {
+        terms
+    } else {
+        std::slice::from_ref(term)
     }
 }
 
@@ -303,13 +297,4 @@ fn bounds(term: &Term, field: &Field) -> Option<(Vec<u8>, Vec<u8>)> {
         | Term::IsNull(_)
         | Term::Element(..) => None,
     }
-}
-
-/// The first key after all that begin so; `None` if there is none.
-fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
-    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix.get(..=kept)?.to_vec();
-    let last = end.last_mut()?;
-    *last = last.saturating_add(1);
-    Some(end)
 }

@@ -275,15 +275,6 @@ impl Replica {
     }
 }
 
-/// A span of an index's entries: where its columns begin and end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EntrySpan {
-    /// The first that belong begin so, or are greater.
-    pub start: Vec<u8>,
-    /// The first that do not belong any more.
-    pub end: Option<Vec<u8>>,
-}
-
 impl Rows<'_> {
     /// The indexes of a collection, incomplete ones too.
     ///
@@ -295,24 +286,21 @@ impl Rows<'_> {
         Ok(row.unwrap_or_default())
     }
 
-    /// The next entries of an index in a span, `limit` at most, each by its record and columns.
+    /// The next entries of an index whose columns are in a range, `limit` at most, each by its record and
+    /// columns.
     ///
     /// # Errors
     /// When the store can't be read, or an entry is damaged.
     pub fn index_entries(
         &self,
         (collection, index): (Number, &Index),
-        span: &EntrySpan,
+        columns: KeyRange<'_>,
         order: Order,
         limit: usize,
     ) -> Result<Vec<(RecordId, Vec<u8>)>> {
         let prefix = index.prefix(collection);
-        let start = span.start.as_slice().max(&[APART + 1]);
-        let start = [&prefix, start].concat();
-        let end = span
-            .end
-            .as_ref()
-            .map(|it| [&prefix, it.as_slice()].concat());
+        let start = [&prefix, columns.start.max(&[APART + 1])].concat();
+        let end = columns.end.map(|it| [&prefix, it].concat());
         let end = end.or_else(|| prefix_end(&prefix));
         let range = KeyRange {
             start: &start,

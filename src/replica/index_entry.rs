@@ -79,7 +79,7 @@ impl Index {
 impl IndexColumn {
     /// The keys of what a value has there; `None` if they do not tell what it contains.
     fn keys(&self, value: &Value) -> Option<BTreeSet<Vec<u8>>> {
-        let found = at(value, &self.path);
+        let found = value.at(&self.path);
         let key = |value: Option<&Value>| {
             let mut key = Vec::new();
             order_key(&mut key, value, self.is_descending);
@@ -88,36 +88,22 @@ impl IndexColumn {
         let Some(within) = &self.elements else {
             return Some(BTreeSet::from([key(found)]));
         };
-        match found {
-            // What it contains is any part of it.
-            Some(Value::Str(_) | Value::Text(_)) if within.is_empty() => None,
-            Some(Value::List(list)) => {
-                let elements = list.iter().filter_map(|it| at(it, within));
-                Some(elements.map(|it| key(Some(it))).collect())
-            }
-            Some(Value::Map(map)) if within.is_empty() => {
-                let keys = map.keys().flat_map(|it| set_items(it));
-                Some(keys.map(|it| key(Some(&it))).collect())
-            }
-            Some(Value::Map(map)) => {
-                let values = map.values().filter_map(|it| at(it, within));
-                Some(values.map(|it| key(Some(it))).collect())
-            }
-            None
-            | Some(
-                Value::Null
-                | Value::Bool(_)
-                | Value::Int(_)
-                | Value::Uint(_)
-                | Value::Float(_)
-                | Value::Str(_)
-                | Value::Text(_)
-                | Value::Bytes(_)
-                | Value::Timestamp(_)
-                | Value::Counter(_)
-                | Value::Unknown { .. },
-            ) => Some(BTreeSet::new()),
+        let found = found.unwrap_or(&Value::Null);
+        if let Value::List(list) = found {
+            let elements = list.iter().filter_map(|it| it.at(within));
+            return Some(elements.map(|it| key(Some(it))).collect());
         }
+        if let Some(map) = found.as_map() {
+            if within.is_empty() {
+                let items = map.keys().flat_map(|it| set_items(it));
+                return Some(items.map(|it| key(Some(&it))).collect());
+            }
+            let values = map.values().filter_map(|it| it.at(within));
+            return Some(values.map(|it| key(Some(it))).collect());
+        }
+        // What a text contains is any part of it; whatever else contains nothing.
+        let is_text = found.as_str().is_some() && within.is_empty();
+        (!is_text).then(BTreeSet::new)
     }
 
     pub(super) fn encode(&self, writer: &mut Writer) {
@@ -153,11 +139,6 @@ impl IndexColumn {
             is_descending: flags & 1 != 0,
         })
     }
-}
-
-fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter()
-        .try_fold(value, |value, key| value.as_map()?.get(key))
 }
 
 /// The items that a key of a map stands for if the map is a set: the text, and whatever else is written so.

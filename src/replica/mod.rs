@@ -45,7 +45,7 @@ pub use capture::{Projection, ShownView, View, Write};
 pub use committed::{Commit, Committed};
 pub use fold::{Folded, Folding, Freed, Which};
 pub use graph::{Graph, Node};
-pub use index::{EntrySpan, Index};
+pub use index::Index;
 pub use index_entry::IndexColumn;
 pub use keys::{Number, Slot};
 pub use known::KnownPeer;

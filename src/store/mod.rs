@@ -20,6 +20,7 @@ use thiserror::Error;
 pub use self::redb::CrashDisk;
 #[cfg(feature = "redb")]
 pub use self::redb::{RedbOptions, RedbStore};
+pub use crate::codec::prefix_end;
 pub use batch::{Batch, Write};
 pub use fault::{CommitFault, FaultStore};
 pub use memory::MemoryStore;
@@ -244,15 +245,6 @@ impl KeyRange<'_> {
     pub fn is_empty(&self) -> bool {
         self.end.is_some_and(|end| end <= self.start)
     }
-}
-
-/// The first key after all keys that start with `prefix`; `None` if there is none.
-pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
-    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix.get(..=kept)?.to_vec();
-    let last = end.last_mut()?;
-    *last = last.saturating_add(1);
-    Some(end)
 }
 
 /// Why a store could not be opened, read or written.

@@ -26,7 +26,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     ("conflict", Pure, "error limits plant entropy id doc"),
     ("contract", Pure, "error limits id doc conflict"),
     ("record", Pure, "error limits time id blob doc"),
-    ("query", Pure, "error limits id doc record"),
+    ("query", Pure, "codec error limits id doc record"),
     ("access", Pure, "entropy id"),
     ("ledger", Pure, "time codec id"),
     ("reconcile", Pure, "error limits id blob"),
@@ -37,7 +37,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
         "error limits plant time id blob doc access ledger reconcile wire",
     ),
     ("peer", Pure, "limits plant time entropy id"),
-    ("store", Io, "error entropy limits plant"),
+    ("store", Io, "codec error entropy limits plant"),
     (
         "replica",
         Pure,

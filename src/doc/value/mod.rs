@@ -182,7 +182,13 @@ impl Value {
         inner.get(rest)
     }
 
-    /// The same, to be changed.
+    /// What is inside at the end of these keys of maps.
+    pub fn at(&self, keys: &[String]) -> Option<&Self> {
+        keys.iter()
+            .try_fold(self, |value, key| value.as_map()?.get(key))
+    }
+
+    /// As [`Value::get`], to be changed.
     pub fn get_mut(&mut self, path: &[PathStep]) -> Option<&mut Self> {
         let Some((step, rest)) = path.split_first() else {
             return Some(self);

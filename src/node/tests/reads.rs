@@ -7,9 +7,9 @@ use crate::store::{Batch, Durability, Snapshot, Store, StoreError};
 
 /// A store that, when told, only the engine can read.
 #[derive(Debug, Default)]
-struct Blind {
+pub(super) struct Blind {
     inner: MemoryStore,
-    is_blind: AtomicBool,
+    pub(super) is_blind: AtomicBool,
 }
 
 impl Store for Blind {

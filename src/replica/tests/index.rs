@@ -120,11 +120,9 @@ fn wrong_entries_are_found_and_made_good() {
     let rows = Rows::new(snapshot.as_ref());
     let number = rows.number(of.0, Some(&of.1)).unwrap().unwrap();
     let index = rows.indexes(of.0, &of.1).unwrap().remove(0);
-    let all = crate::replica::EntrySpan::default();
+    let all = crate::store::KeyRange::ALL;
     let order = crate::store::Order::Ascending;
-    let entries = rows
-        .index_entries((number, &index), &all, order, 2)
-        .unwrap();
+    let entries = rows.index_entries((number, &index), all, order, 2).unwrap();
     let prefix = [number.0.to_be_bytes(), [0; 4]].concat();
     let mut batch = Batch::default();
     batch.remove(
