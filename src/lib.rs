@@ -21,6 +21,8 @@ pub mod query;
 pub mod reconcile;
 pub mod record;
 pub mod replica;
+#[cfg(feature = "automerge-repo")]
+pub mod repo;
 pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;

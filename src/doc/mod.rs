@@ -7,6 +7,7 @@
 
 mod bounded;
 pub mod change;
+mod chunks;
 mod commit;
 pub mod conflicts;
 mod derive;
@@ -31,6 +32,7 @@ pub mod value;
 mod write;
 
 pub use change::{Change, ChangeFault};
+pub use chunks::inspect_chunks;
 pub use conflicts::{Candidate, Conflict, HybridTime};
 pub use document::{Document, EditMeta};
 pub use edit::{DELETED_KEY, Edit};

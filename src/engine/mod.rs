@@ -240,6 +240,8 @@ pub enum Effect {
     Unfold(RecordKey),
     /// A view changed, durably.
     Shown(ShownView),
+    /// A record has other heads, durably: for who asked with [`Engine::tell_heads`].
+    Committed(RecordKey),
     /// Somebody else shows something, or no longer does.
     Presence(Shown),
     /// All is written and said; the engine does nothing more.
@@ -269,6 +271,10 @@ pub struct Engine {
     transfers: Transfers,
     /// Times that something was committed.
     commits: u64,
+    /// The collection of which every commit is told.
+    told: Option<(SpaceId, CollectionId)>,
+    /// Records of it of which is not told yet.
+    untold: BTreeSet<RecordKey>,
     /// Records whose whole graph is being made.
     unfolding: BTreeSet<RecordKey>,
     /// Imports that wait for one.
@@ -321,6 +327,8 @@ impl Engine {
             compaction: Compaction::open(),
             transfers: Transfers::default(),
             commits: 0,
+            told: None,
+            untold: BTreeSet::new(),
             unfolding: BTreeSet::new(),
             imports: Vec::new(),
             projecting: BTreeSet::new(),

@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 use super::gate::PeerGate;
 use super::{Effect, Engine, LinkId, Reply};
 use crate::error::{Error, ErrorKind};
-use crate::id::{Lsn, ReplicaId, SpaceId, StoreId};
+use crate::id::{CollectionId, Lsn, ReplicaId, SpaceId, StoreId};
 use crate::limits;
 use crate::peer::PeerEffect;
 use crate::plant::{self, Plant};
@@ -38,6 +38,7 @@ impl Engine {
         self.compact(now);
         self.tend_presences(now);
         self.assign_blobs(now);
+        self.tell_committed();
         while self.ready.is_empty() && self.speak(now) {}
         self.dial(now);
         if self.ready.is_empty() {
@@ -131,6 +132,7 @@ impl Engine {
         if !commit.committed.is_empty() {
             self.runnable.extend(self.links.keys().copied());
         }
+        self.note_committed(&commit);
         self.blobs_committed(&mut commit);
         self.answer_captured();
         metrics::counter!(names::VIEWS_PROJECTED)
@@ -138,6 +140,28 @@ impl Engine {
         self.ready
             .extend(commit.shown.into_iter().map(Effect::Shown));
         self.project(commit.stale);
+    }
+
+    /// Has every commit of a collection's records told, as [`Effect::Committed`].
+    pub fn tell_heads(&mut self, space: SpaceId, collection: CollectionId) {
+        self.told = Some((space, collection));
+    }
+
+    fn note_committed(&mut self, commit: &Commit) {
+        let Some((space, collection)) = &self.told else {
+            return;
+        };
+        let keys = commit.committed.iter().map(|it| &it.key);
+        let told = keys.filter(|it| it.space == *space && it.collection == *collection);
+        self.untold.extend(told.cloned());
+    }
+
+    /// Tells of what is committed, as soon as it is durable.
+    fn tell_committed(&mut self) {
+        if self.unsynced.is_none() {
+            let told = std::mem::take(&mut self.untold).into_iter();
+            self.ready.extend(told.map(Effect::Committed));
+        }
     }
 
     fn answer_captured(&mut self) {

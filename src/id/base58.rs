@@ -1,5 +1,5 @@
-//! Base58 with a checksum (Bitcoin's alphabet, two rounds of SHA-256) of exactly 16 bytes: the
-//! text form of an automerge-repo document id.
+//! Base58 with a checksum (Bitcoin's alphabet, two rounds of SHA-256): the text form of an
+//! automerge-repo document id, which is read again, and of a head, which is not.
 
 use sha2::{Digest, Sha256};
 
@@ -8,13 +8,12 @@ const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqr
 /// Bytes of an id and its checksum.
 const CHECKED_BYTES: usize = 16 + 4;
 
-pub(super) fn encode_checked(id: &[u8; 16]) -> String {
-    let mut bytes = [0; CHECKED_BYTES];
-    bytes[..16].copy_from_slice(id);
-    bytes[16..].copy_from_slice(&checksum(id));
+pub(super) fn encode_checked(id: &[u8]) -> String {
+    let mut bytes = id.to_vec();
+    bytes.extend(checksum(id));
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     // Digits of the number in base 58, least significant first.
-    let mut digits: Vec<u8> = Vec::with_capacity(28);
+    let mut digits: Vec<u8> = Vec::with_capacity(bytes.len() * 7 / 5);
     for byte in bytes {
         let mut carry = u32::from(byte);
         for digit in &mut digits {
@@ -60,7 +59,7 @@ pub(super) fn decode_checked(text: &str) -> Option<[u8; 16]> {
     (check == checksum(id) && encode_checked(id) == text).then_some(*id)
 }
 
-fn checksum(id: &[u8; 16]) -> [u8; 4] {
+fn checksum(id: &[u8]) -> [u8; 4] {
     let twice = Sha256::digest(Sha256::digest(id));
     let mut check = [0; 4];
     check

@@ -290,6 +290,13 @@ impl<'de> Deserialize<'de> for RecordId {
     }
 }
 
+impl ChangeHash {
+    /// The text by which automerge-repo names a head: base58 with a checksum.
+    pub fn to_base58(&self) -> String {
+        base58::encode_checked(&self.0)
+    }
+}
+
 /// Where a record lives: its space, its collection, its own id.
 ///
 /// All three name the record: the same id in two collections names two records.

@@ -7,6 +7,7 @@ mod blobs;
 mod contracts;
 mod presence;
 mod queries;
+mod repo;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use blobs::*;
 pub use contracts::*;
 pub use presence::*;
 pub use queries::*;
+pub use repo::*;
 
 /// Longest collection name, in bytes. Names travel in frames and stand in error messages.
 pub const COLLECTION_NAME_BYTES_MAX: usize = 64;

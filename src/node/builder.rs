@@ -55,6 +55,8 @@ pub struct Builder {
     fetches: Option<FetchRule>,
     connectors: Vec<Arc<dyn Connector>>,
     rulings: Rulings,
+    #[cfg(feature = "automerge-repo")]
+    repo: Option<super::repo::RepoSettings>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,26 @@ impl Builder {
             fetches: None,
             connectors: Vec::new(),
             rulings: Rulings::default(),
+            #[cfg(feature = "automerge-repo")]
+            repo: None,
         }
+    }
+
+    /// Serves unmodified clients of automerge-repo, too: those that link to [`Node::listen`]'s address
+    /// without a subprotocol. Their documents are the records of this collection in the node's space, of
+    /// the same ids.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no name of a collection.
+    #[cfg(feature = "automerge-repo")]
+    pub fn automerge_repo(
+        mut self,
+        collection: &str,
+        policy: Arc<dyn crate::repo::RepoPolicy>,
+    ) -> Result<Self> {
+        let collection = collection.parse()?;
+        self.repo = Some(super::repo::RepoSettings { collection, policy });
+        Ok(self)
     }
 
     /// Keeps everything in the redb file at `path`, which is created if it is missing. One process
@@ -318,7 +339,20 @@ impl Builder {
         let store = self.place.open()?;
         let rulings = Arc::new(self.rulings);
         let held: Vec<_> = config.spaces.iter().map(|it| it.0).collect();
-        let engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
+        #[cfg_attr(
+            not(feature = "automerge-repo"),
+            expect(unused_mut, reason = "nobody to tell")
+        )]
+        let mut engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
+        #[cfg(feature = "automerge-repo")]
+        let (repo, clients) = match self.repo {
+            Some(settings) => {
+                engine.tell_heads(home, settings.collection.clone());
+                let (repo, inbox) = super::repo::RepoShared::new(home, settings);
+                (Some(Arc::new(repo)), Some(inbox))
+            }
+            None => (None, None),
+        };
         rulings.gates.ask_for(engine.replica_id());
         if !self.relays {
             rulings.load_all(store.as_ref(), &held)?;
@@ -340,6 +374,8 @@ impl Builder {
             rulings,
             watchers: Watchers::default(),
             presences: Presences::new((!self.relays).then_some(spaces)),
+            #[cfg(feature = "automerge-repo")]
+            repo,
             traffic: Counters::default(),
             writer: Mutex::default(),
             stopped: watch::Sender::new(false),
@@ -350,6 +386,10 @@ impl Builder {
         });
         let stop = Arc::new(Notify::new());
         let thread = driver::start(engine, &shared, messages, Arc::clone(&stop))?;
+        #[cfg(feature = "automerge-repo")]
+        if let (Some(repo), Some(clients)) = (&shared.repo, clients) {
+            super::repo::start(&shared, repo, clients)?;
+        }
         Ok(Node(Arc::new(Handle {
             shared,
             stop,

@@ -14,7 +14,7 @@ use crate::id::ReplicaId;
 use crate::limits;
 use crate::peer::{PeerAddress, PeerEvent};
 use crate::telemetry::names;
-use crate::transport::{Connection, Connector, Listener, TransportError};
+use crate::transport::{Connection, Connector, Listener, Protocol, TransportError};
 
 /// The connector for an address, if it can be dialled at all.
 pub(super) fn connector(shared: &Shared, address: &str) -> Result<Arc<dyn Connector>> {
@@ -90,6 +90,9 @@ pub(super) fn listen(shared: &Arc<Shared>, mut listener: Box<dyn Listener>) -> S
                 () = shared.until_stopped() => return,
             };
             match accepted {
+                Ok(connection) if connection.protocol() == Protocol::AutomergeRepo => {
+                    serve_client(&shared, connection);
+                }
                 Ok(connection) => {
                     let id = shared.new_link();
                     let address = connection.peer_address().to_owned();
@@ -105,4 +108,21 @@ pub(super) fn listen(shared: &Arc<Shared>, mut listener: Box<dyn Listener>) -> S
         }
     });
     address
+}
+
+/// A client of automerge-repo has linked.
+#[cfg(feature = "automerge-repo")]
+fn serve_client(shared: &Arc<Shared>, connection: Connection) {
+    if let Some(repo) = &shared.repo {
+        let id = crate::repo::ClientId(shared.new_link().0);
+        let (own, repo) = (Arc::clone(shared), Arc::clone(repo));
+        let link = super::repo::link::run(own, repo, id, connection);
+        shared.tasks.spawn(link);
+    }
+}
+
+#[cfg(not(feature = "automerge-repo"))]
+fn serve_client(_shared: &Arc<Shared>, connection: Connection) {
+    // No listener of this build makes one.
+    drop(connection);
 }

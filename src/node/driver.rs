@@ -218,6 +218,17 @@ impl Driver {
         }
     }
 
+    #[cfg(feature = "automerge-repo")]
+    fn tell_clients(&self, key: &RecordKey) {
+        if let Some(repo) = &self.shared.repo {
+            repo.committed(key);
+        }
+    }
+
+    #[cfg(not(feature = "automerge-repo"))]
+    #[expect(clippy::unused_self, reason = "with the feature it tells them")]
+    const fn tell_clients(&self, _key: &RecordKey) {}
+
     /// Does what the engine wants done; says whether that was the last of it.
     fn carry_out(&mut self) -> bool {
         while let Some(effect) = self.engine.poll(self.shared.now()) {
@@ -283,6 +294,7 @@ impl Driver {
                     }
                     self.shared.watchers.tell(&view, self.shared.store_id);
                 }
+                Effect::Committed(key) => self.tell_clients(&key),
                 Effect::Presence(shown) => {
                     let now = self.shared.now().wall;
                     self.shared.presences.tell(shown, now);

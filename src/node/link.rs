@@ -21,10 +21,10 @@ use crate::transport::{Connection, FrameSink, FrameSource, TransportError};
 use crate::wire::{self, ErrorCode};
 
 /// Time that a link has to write what is left and to hear the other side's goodbye.
-const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Frames larger than this are checked away from the tasks that wait for sockets, in bytes.
-const CHECK_APART_BYTES: usize = 16 * 1024;
+pub(super) const CHECK_APART_BYTES: usize = 16 * 1024;
 
 /// Bytes after which the engine is told that they were written, so that it makes more.
 const REPORT_BYTES: usize = 128 * 1024;
@@ -122,13 +122,13 @@ pub(super) async fn run(shared: Arc<Shared>, link: LinkId, connection: Connectio
 
 /// Whether the peer has proved who it is, as the engine tells it once, or never.
 #[derive(Debug)]
-struct Trust {
+pub(super) struct Trust {
     awaited: Option<oneshot::Receiver<()>>,
     is_given: bool,
 }
 
 impl Trust {
-    const fn awaited(told: oneshot::Receiver<()>) -> Self {
+    pub(super) const fn awaited(told: oneshot::Receiver<()>) -> Self {
         Self {
             awaited: Some(told),
             is_given: false,
@@ -136,7 +136,7 @@ impl Trust {
     }
 
     /// Waits until it is told; says whether it was given. Nothing is told twice.
-    async fn told(&mut self) -> bool {
+    pub(super) async fn told(&mut self) -> bool {
         let Some(awaited) = &mut self.awaited else {
             return std::future::pending().await;
         };
@@ -147,7 +147,7 @@ impl Trust {
     }
 
     /// Whether it has been given just now.
-    fn look(&mut self) -> bool {
+    pub(super) fn look(&mut self) -> bool {
         let told = self.awaited.as_mut().map(oneshot::Receiver::try_recv);
         if !matches!(told, None | Some(Err(oneshot::error::TryRecvError::Empty))) {
             self.awaited = None;
@@ -311,7 +311,7 @@ fn thousands(changes: u64) -> u32 {
 
 /// What a frame of so many bytes takes of the room for all of them. The smallest takes some, too: the
 /// engine may hold many of them back.
-fn kilobytes(bytes: usize) -> u32 {
+pub(super) fn kilobytes(bytes: usize) -> u32 {
     let most = limits::INBOUND_BYTES_MAX / 1024;
     u32::try_from(bytes.div_ceil(1024).clamp(1, most)).unwrap_or(u32::MAX)
 }
@@ -386,7 +386,7 @@ async fn write_some(
     Ok((bytes, false))
 }
 
-fn count(counter: &std::sync::atomic::AtomicU64, name: &'static str, by: usize) {
+pub(super) fn count(counter: &std::sync::atomic::AtomicU64, name: &'static str, by: usize) {
     let by = u64::try_from(by).unwrap_or(u64::MAX);
     counter.fetch_add(by, Ordering::Relaxed);
     metrics::counter!(name).increment(by);

@@ -48,6 +48,8 @@ mod projector;
 mod query;
 mod read;
 mod records;
+#[cfg(feature = "automerge-repo")]
+mod repo;
 mod rulings;
 mod shared;
 mod snapshots;
@@ -237,6 +239,10 @@ impl Node {
     pub async fn listen(&self, address: &str) -> Result<String> {
         use crate::transport::websocket::{WebSocketLimits, WebSocketListener};
         let listener = WebSocketListener::bind(address, WebSocketLimits::default()).await?;
+        #[cfg(feature = "automerge-repo")]
+        if self.0.shared.repo.is_some() {
+            return self.listen_on(Box::new(listener.serving_automerge_repo()));
+        }
         self.listen_on(Box::new(listener))
     }
 

@@ -42,6 +42,9 @@ pub(super) struct Shared {
     pub(super) rulings: Arc<Rulings>,
     pub(super) watchers: Watchers,
     pub(super) presences: Presences,
+    /// Clients of automerge-repo, if any are served.
+    #[cfg(feature = "automerge-repo")]
+    pub(super) repo: Option<Arc<super::repo::RepoShared>>,
     pub(super) traffic: Counters,
     /// Local edits are made and submitted one after the other, so that the engine gets them in the
     /// order of their sequence numbers.

@@ -34,6 +34,7 @@ mod tests;
 mod tree;
 mod unfold;
 mod verify;
+mod whole;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub use read::Rows;
 pub use repair::repair;
 pub use rows::{Head, Header, ViewRow};
 pub use unfold::{Unfolded, unfold};
+pub use whole::WholeGraph;
 
 use crate::access::Identity;
 use crate::codec::Reader;

@@ -157,7 +157,10 @@ impl World {
                 Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
                 Effect::Shown(view) => self.note(host, What::Shown(view.key)),
                 Effect::Presence(shown) => self.note(host, What::Present(shown)),
-                Effect::CancelDial { .. } | Effect::Trust(_) | Effect::Stopped => {}
+                Effect::CancelDial { .. }
+                | Effect::Trust(_)
+                | Effect::Committed(_)
+                | Effect::Stopped => {}
             }
         }
         self.check_power(host);

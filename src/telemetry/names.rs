@@ -140,6 +140,12 @@ metrics! {
         "Presence messages dropped: they came too fast, or there was no room.";
     PRESENCE_UNREADABLE = "syncline_presence_unreadable_total" Counter Count []
         "Presences passed over because they are not of the type that they were read as.";
+    REPO_EPHEMERAL_DROPPED = "syncline_repo_ephemeral_dropped_total" Counter Count []
+        "Ephemeral messages of automerge-repo clients that were dropped: too fast, too large, or no room.";
+    REPO_CLIENTS = "syncline_repo_clients" Gauge Count []
+        "Clients of automerge-repo that are linked.";
+    REPO_MESSAGES = "syncline_repo_messages_total" Counter Count []
+        "Messages of automerge-repo clients, whatever became of them.";
     BLOB_CHUNKS = "syncline_blob_chunks_received_total" Counter Count []
         "Parts of attachments that came from peers.";
     BLOBS_COMPLETE = "syncline_blobs_complete_total" Counter Count []

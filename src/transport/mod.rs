@@ -78,12 +78,24 @@ pub trait FrameSink: Send + fmt::Debug {
     fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>>;
 }
 
+/// What is spoken on a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Ours.
+    #[default]
+    Syncline,
+    /// That of automerge-repo: a frame is a message of its own, without anything of ours around it. An
+    /// empty frame is a sign of life: sent it asks for one, received it is one.
+    AutomergeRepo,
+}
+
 /// An open link to another replica. Dropping both halves ends it.
 #[derive(Debug)]
 pub struct Connection {
     source: Box<dyn FrameSource>,
     sink: Box<dyn FrameSink>,
     peer_address: String,
+    protocol: Protocol,
 }
 
 impl Connection {
@@ -97,7 +109,19 @@ impl Connection {
             source,
             sink,
             peer_address: peer_address.into(),
+            protocol: Protocol::default(),
         }
+    }
+
+    /// The same link, on which another protocol is spoken.
+    #[must_use]
+    pub fn speaking(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
+    }
+
+    /// What is spoken on it.
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Where the other side is: the dialled address, or the one it came from.

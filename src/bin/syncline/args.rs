@@ -248,6 +248,12 @@ pub(crate) struct ServeArgs {
     /// hub relays any space and never loads a record.
     #[arg(long)]
     pub(crate) full: bool,
+    /// Serve unmodified clients of automerge-repo, too, at the same address. Their documents are the
+    /// records of COLLECTION (documents by default) in the space of --space, of the same ids. Whoever
+    /// reaches the port and knows a document's id may read and write it.
+    #[cfg(feature = "automerge-repo")]
+    #[arg(long, value_name = "COLLECTION", num_args = 0..=1, default_missing_value = "documents")]
+    pub(crate) automerge_repo: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,6 +17,11 @@ pub(crate) async fn run(args: ServeArgs, space: SpaceId, out: Output) -> Result<
     if !args.admit.is_empty() {
         builder = builder.admit(args.admit.iter().copied());
     }
+    #[cfg(feature = "automerge-repo")]
+    if let Some(collection) = &args.automerge_repo {
+        let policy = std::sync::Arc::new(syncline::repo::OpenToAll);
+        builder = builder.automerge_repo(collection, policy)?;
+    }
     let node = store::open(builder).await?;
     let outcome = until_stopped(&node, &args, out).await;
     let traffic = node.traffic();

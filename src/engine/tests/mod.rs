@@ -280,7 +280,8 @@ impl Net {
             | Effect::Dial { .. }
             | Effect::CancelDial { .. }
             | Effect::Project(_)
-            | Effect::Shown(_) => {}
+            | Effect::Shown(_)
+            | Effect::Committed(_) => {}
         }
     }
 

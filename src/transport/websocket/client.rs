@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use super::address::{Target, has_scheme};
 use super::gate::Gate;
 use super::{BoxStream, SUBPROTOCOL, WebSocketLimits, link};
-use crate::transport::{BoxFuture, Connection, Connector, TransportError};
+use crate::transport::{BoxFuture, Connection, Connector, Protocol, TransportError};
 
 /// Dials `ws://` addresses, and `wss://` ones once it knows whom to trust.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +70,7 @@ impl WebSocketConnector {
         let key = gate.key();
         let config = Some(self.limits.config());
         let (socket, _response) = client_async_with_config(request, gate, config).await?;
-        Ok(link(socket, key, address.to_owned()))
+        Ok(link(socket, key, address.to_owned(), Protocol::Syncline))
     }
 
     #[cfg(feature = "tls")]

@@ -39,7 +39,7 @@ pub use server::WebSocketListener;
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ServerTls};
 
-use super::{BoxFuture, Connection, FrameSink, FrameSource, TransportError};
+use super::{BoxFuture, Connection, FrameSink, FrameSource, Protocol, TransportError};
 use crate::limits::{
     HANDSHAKE_TIMEOUT, STRANGER_BYTES_MAX, TRANSPORT_FRAME_BYTES_MAX, UPGRADES_MAX,
 };
@@ -107,7 +107,7 @@ where
     let gate = Gate::new(Box::new(stream), limits.stranger_bytes_max);
     let key = gate.key();
     let socket = WebSocketStream::from_raw_socket(gate, Role::Server, Some(limits.config())).await;
-    link(socket, key, peer_address.into())
+    link(socket, key, peer_address.into(), Protocol::Syncline)
 }
 
 /// Any byte stream: a socket, TLS over it, or what an HTTP server hands over.
@@ -117,7 +117,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 type BoxStream = Box<dyn ByteStream>;
 
-fn link(socket: WebSocketStream<Gate>, key: GateKey, peer_address: String) -> Connection {
+fn link(
+    socket: WebSocketStream<Gate>,
+    key: GateKey,
+    peer_address: String,
+    protocol: Protocol,
+) -> Connection {
     let message_bytes_max = socket.get_config().max_frame_size.unwrap_or(usize::MAX);
     let frame_bytes_max = message_bytes_max.saturating_sub(CHECKSUM_BYTES);
     let (sink, source) = socket.split();
@@ -127,13 +132,15 @@ fn link(socket: WebSocketStream<Gate>, key: GateKey, peer_address: String) -> Co
         key,
         said_goodbye: Arc::clone(&said_goodbye),
         ended: false,
+        protocol,
     };
     let sink = Sink {
         messages: sink,
         said_goodbye,
         frame_bytes_max,
+        protocol,
     };
-    Connection::new(Box::new(source), Box::new(sink), peer_address)
+    Connection::new(Box::new(source), Box::new(sink), peer_address).speaking(protocol)
 }
 
 struct Source {
@@ -142,6 +149,7 @@ struct Source {
     /// Set by the sink: from then on the peer may hang up as it likes.
     said_goodbye: Arc<AtomicBool>,
     ended: bool,
+    protocol: Protocol,
 }
 
 impl Source {
@@ -151,6 +159,12 @@ impl Source {
         }
         loop {
             match self.messages.next().await {
+                Some(Ok(Message::Binary(message))) if self.is_foreign() => {
+                    if !message.is_empty() {
+                        return Ok(Some(message));
+                    }
+                }
+                Some(Ok(Message::Pong(_))) if self.is_foreign() => return Ok(Some(Bytes::new())),
                 Some(Ok(Message::Binary(message))) => {
                     let frame = checksum::open(message);
                     self.ended = frame.is_none();
@@ -176,6 +190,10 @@ impl Source {
                 }
             }
         }
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.protocol == Protocol::AutomergeRepo
     }
 
     fn broken_off(&self, error: TransportError) -> Result<Option<Bytes>, TransportError> {
@@ -218,6 +236,7 @@ struct Sink {
     messages: SplitSink<WebSocketStream<Gate>, Message>,
     said_goodbye: Arc<AtomicBool>,
     frame_bytes_max: usize,
+    protocol: Protocol,
 }
 
 impl FrameSink for Sink {
@@ -229,7 +248,11 @@ impl FrameSink for Sink {
                     max: self.frame_bytes_max,
                 });
             }
-            let message = Message::Binary(checksum::seal(&frame));
+            let message = match self.protocol {
+                Protocol::Syncline => Message::Binary(checksum::seal(&frame)),
+                Protocol::AutomergeRepo if frame.is_empty() => Message::Ping(frame),
+                Protocol::AutomergeRepo => Message::Binary(frame),
+            };
             Ok(self.messages.feed(message).await?)
         })
     }

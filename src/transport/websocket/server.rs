@@ -21,7 +21,7 @@ use super::address::listen_on;
 use super::gate::Gate;
 use super::{BoxStream, SUBPROTOCOL, WebSocketLimits, link};
 use crate::limits::ACCEPT_PAUSE;
-use crate::transport::{BoxFuture, Connection, Listener, TransportError};
+use crate::transport::{BoxFuture, Connection, Listener, Protocol, TransportError};
 
 /// What a client is told that does not ask for our subprotocol.
 const REFUSAL: &str =
@@ -70,10 +70,25 @@ impl WebSocketListener {
     ) -> Result<Self, TransportError> {
         let listener = bind(address, true).await?;
         let upgrade = Upgrade {
-            limits,
             tls: Some(tls),
+            ..Upgrade::new(limits)
         };
         Self::over(Box::new(listener), "wss", upgrade)
+    }
+
+    /// The same listener, which also takes clients of automerge-repo: those that ask for no subprotocol
+    /// at all. Their messages may have up to [`crate::limits::REPO_MESSAGE_BYTES_MAX`] bytes.
+    #[cfg(feature = "automerge-repo")]
+    #[must_use]
+    pub fn serving_automerge_repo(mut self) -> Self {
+        let mut upgrade = Upgrade::clone(&self.upgrade);
+        upgrade.takes_foreign = true;
+        upgrade.limits.frame_bytes_max = upgrade
+            .limits
+            .frame_bytes_max
+            .max(crate::limits::REPO_MESSAGE_BYTES_MAX);
+        self.upgrade = Arc::new(upgrade);
+        self
     }
 
     fn over(
@@ -202,9 +217,11 @@ impl Incoming for TcpListener {
 }
 
 /// Turns a raw stream into a link.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Upgrade {
     limits: WebSocketLimits,
+    /// Whether clients are taken that ask for no subprotocol.
+    takes_foreign: bool,
     #[cfg(feature = "tls")]
     tls: Option<super::ServerTls>,
 }
@@ -213,6 +230,7 @@ impl Upgrade {
     const fn new(limits: WebSocketLimits) -> Self {
         Self {
             limits,
+            takes_foreign: false,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -242,8 +260,17 @@ impl Upgrade {
         let gate = Gate::new(stream, self.limits.stranger_bytes_max);
         let key = gate.key();
         let config = Some(self.limits.config());
-        let socket = accept_hdr_async_with_config(gate, select_subprotocol, config).await?;
-        Ok(link(socket, key, peer_address))
+        let mut protocol = Protocol::Syncline;
+        let takes_foreign = self.takes_foreign;
+        let select = |request: &Request, response: Response| {
+            if takes_foreign && !request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL) {
+                protocol = Protocol::AutomergeRepo;
+                return Ok(response);
+            }
+            select_subprotocol(request, response)
+        };
+        let socket = accept_hdr_async_with_config(gate, select, config).await?;
+        Ok(link(socket, key, peer_address, protocol))
     }
 }
 
