@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-use super::change::{CHANGE, DEFLATED_CHANGE};
 use super::Document;
+use super::change::{CHANGE, DEFLATED_CHANGE};
 use super::inspect::{Received, inspect, refuse};
 use super::saved::{DOCUMENT, chunk};
 use crate::codec::Reader;

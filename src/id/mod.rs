@@ -292,7 +292,7 @@ impl<'de> Deserialize<'de> for RecordId {
 
 impl ChangeHash {
     /// The text by which automerge-repo names a head: base58 with a checksum.
-    pub fn to_base58(&self) -> String {
+    pub fn to_base58(self) -> String {
         base58::encode_checked(&self.0)
     }
 }

@@ -329,13 +329,7 @@ impl Builder {
             horizon: self.horizon,
             blobs: self.blobs,
         };
-        #[cfg_attr(
-            not(feature = "websocket"),
-            expect(unused_mut, reason = "nothing to add")
-        )]
-        let mut connectors = self.connectors;
-        #[cfg(feature = "websocket")]
-        connectors.push(Arc::new(WebSocketConnector::default()));
+        let connectors = connectors(self.connectors);
         let store = self.place.open()?;
         let rulings = Arc::new(self.rulings);
         let held: Vec<_> = config.spaces.iter().map(|it| it.0).collect();
@@ -345,14 +339,7 @@ impl Builder {
         )]
         let mut engine = Engine::open(config, Arc::clone(&store), entropy.fork())?;
         #[cfg(feature = "automerge-repo")]
-        let (repo, clients) = match self.repo {
-            Some(settings) => {
-                engine.tell_heads(home, settings.collection.clone());
-                let (repo, inbox) = super::repo::RepoShared::new(home, settings);
-                (Some(Arc::new(repo)), Some(inbox))
-            }
-            None => (None, None),
-        };
+        let (repo, clients) = clients(self.repo, home, &mut engine).unzip();
         rulings.gates.ask_for(engine.replica_id());
         if !self.relays {
             rulings.load_all(store.as_ref(), &held)?;
@@ -396,6 +383,30 @@ impl Builder {
             thread: Mutex::new(Some(thread)),
         })))
     }
+}
+
+/// What serves clients of automerge-repo, if that is wanted.
+#[cfg(feature = "automerge-repo")]
+fn clients(
+    settings: Option<super::repo::RepoSettings>,
+    space: SpaceId,
+    engine: &mut Engine,
+) -> Option<(Arc<super::repo::RepoShared>, super::repo::Inbox)> {
+    let settings = settings?;
+    engine.tell_heads(space, settings.collection.clone());
+    let (repo, inbox) = super::repo::RepoShared::new(space, settings);
+    Some((Arc::new(repo), inbox))
+}
+
+/// Those that were given, and WebSocket.
+#[cfg_attr(
+    not(feature = "websocket"),
+    expect(unused_mut, reason = "nothing to add")
+)]
+fn connectors(mut given: Vec<Arc<dyn Connector>>) -> Vec<Arc<dyn Connector>> {
+    #[cfg(feature = "websocket")]
+    given.push(Arc::new(WebSocketConnector::default()));
+    given
 }
 
 fn policy(replicas: Admission, relays: bool, spaces: &[SpaceId]) -> Policy {

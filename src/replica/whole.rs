@@ -59,17 +59,14 @@ impl WholeGraph {
                 found.push((position, node.hash));
             }
             for parent in &node.parents {
-                match open.entry(*parent) {
-                    Entry::Vacant(entry) => {
-                        entry.insert(is_known);
-                        left += usize::from(!is_known);
-                    }
-                    Entry::Occupied(mut entry) => {
-                        if is_known && !*entry.get() {
-                            entry.insert(true);
-                            left -= 1;
-                        }
-                    }
+                let entry = open.entry(*parent);
+                let is_new = matches!(entry, Entry::Vacant(_));
+                let reached = entry.or_insert(is_known);
+                if is_new {
+                    left += usize::from(!is_known);
+                } else if is_known && !*reached {
+                    *reached = true;
+                    left -= 1;
                 }
             }
         }
@@ -142,7 +139,9 @@ impl Rows<'_> {
     /// When the store can't be read, or there is no snapshot.
     pub fn folded_one_by_one(&self, slot: Slot) -> Result<BTreeMap<ChangeHash, Bytes>> {
         let changes = self.folded_changes(slot)?;
-        let named = changes.into_iter().map(|it| (it.hash(), it.bytes().clone()));
+        let named = changes
+            .into_iter()
+            .map(|it| (it.hash(), it.bytes().clone()));
         Ok(named.collect())
     }
 }

@@ -27,6 +27,7 @@ pub struct ClientInfo {
 pub(super) struct Pending {
     pub(super) sync: SyncMessage,
     pub(super) changes: Vec<Received>,
+    pub(super) brought: bool,
     pub(super) is_request: bool,
 }
 

@@ -93,7 +93,7 @@ impl Fields {
             "data" => self.data = Some(data(cbor, whole)?),
             "count" => self.count = Some(number(cbor, "count")?),
             "message" => {
-                let all = cbor.str().map_err(|_| wrong("message", "a text"))?;
+                let all = cbor.str().map_err(|_error| wrong("message", "a text"))?;
                 self.message = Some(all.chars().take(ERROR_TEXT_BYTES_MAX).collect());
             }
             "supportedProtocolVersions" => self.versions = Some(texts(cbor, "versions")?),
@@ -185,7 +185,7 @@ fn malformed(error: minicbor::decode::Error) -> RepoFault {
 }
 
 fn text(cbor: &mut Cbor<'_>, field: &'static str) -> Result<String, RepoFault> {
-    let text = cbor.str().map_err(|_| wrong(field, "a text"))?;
+    let text = cbor.str().map_err(|_error| wrong(field, "a text"))?;
     if text.len() > TEXT_BYTES_MAX {
         return Err(wrong(field, "a text of at most 256 bytes"));
     }
@@ -193,7 +193,9 @@ fn text(cbor: &mut Cbor<'_>, field: &'static str) -> Result<String, RepoFault> {
 }
 
 fn texts(cbor: &mut Cbor<'_>, field: &'static str) -> Result<Vec<String>, RepoFault> {
-    let count = cbor.array().map_err(|_| wrong(field, "a list of texts"))?;
+    let count = cbor
+        .array()
+        .map_err(|_error| wrong(field, "a list of texts"))?;
     // JavaScript gives the length of its lists.
     let count = count.ok_or_else(|| wrong(field, "a list of known length"))?;
     let max = limits::REPO_STORAGES_MAX;
@@ -202,7 +204,7 @@ fn texts(cbor: &mut Cbor<'_>, field: &'static str) -> Result<Vec<String>, RepoFa
         count,
         max,
     };
-    let count = usize::try_from(count).map_err(|_| over(usize::MAX))?;
+    let count = usize::try_from(count).map_err(|_error| over(usize::MAX))?;
     if count > max {
         return Err(over(count));
     }
@@ -218,16 +220,15 @@ fn texts(cbor: &mut Cbor<'_>, field: &'static str) -> Result<Vec<String>, RepoFa
 fn number(cbor: &mut Cbor<'_>, field: &'static str) -> Result<u64, RepoFault> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     let expected = "a whole number from 0 on";
-    match cbor.datatype().map_err(malformed)? {
-        Type::F16 | Type::F32 | Type::F64 => {
-            let number = cbor.f64().map_err(|_| wrong(field, expected))?;
-            if (0.0..=EXACT_MAX).contains(&number) {
-                Ok(number as u64)
-            } else {
-                Err(wrong(field, expected))
-            }
-        }
-        _ => cbor.u64().map_err(|_| wrong(field, expected)),
+    let kind = cbor.datatype().map_err(malformed)?;
+    if !matches!(kind, Type::F16 | Type::F32 | Type::F64) {
+        return cbor.u64().map_err(|_error| wrong(field, expected));
+    }
+    let number = cbor.f64().map_err(|_error| wrong(field, expected))?;
+    if (0.0..=EXACT_MAX).contains(&number) {
+        Ok(number as u64)
+    } else {
+        Err(wrong(field, expected))
     }
 }
 
@@ -240,7 +241,7 @@ fn data(cbor: &mut Cbor<'_>, whole: &Bytes) -> Result<Bytes, RepoFault> {
             return Err(wrong("data", expected));
         }
     }
-    let data = cbor.bytes().map_err(|_| wrong("data", expected))?;
+    let data = cbor.bytes().map_err(|_error| wrong("data", expected))?;
     if data.is_empty() {
         return Err(wrong("data", expected));
     }
@@ -249,13 +250,18 @@ fn data(cbor: &mut Cbor<'_>, whole: &Bytes) -> Result<Bytes, RepoFault> {
 
 /// A document's id: base58 with a checksum, its bytes, or an old UUID with dashes.
 fn document(cbor: &mut Cbor<'_>) -> Result<RecordId, RepoFault> {
-    let not_one = || wrong("documentId", "a document id: 16 bytes in base58 with a checksum");
+    let not_one = || {
+        wrong(
+            "documentId",
+            "a document id: 16 bytes in base58 with a checksum",
+        )
+    };
     if cbor.datatype().map_err(malformed)? == Type::Bytes {
         let bytes = cbor.bytes().map_err(malformed)?;
-        let bytes = bytes.try_into().map_err(|_| not_one())?;
+        let bytes = bytes.try_into().map_err(|_error| not_one())?;
         return Ok(RecordId::from_bytes(bytes));
     }
-    let text = cbor.str().map_err(|_| not_one())?;
+    let text = cbor.str().map_err(|_error| not_one())?;
     parse_document(text).ok_or_else(not_one)
 }
 

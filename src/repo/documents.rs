@@ -150,7 +150,8 @@ impl RepoHub {
         open.was_asked &= !pending.is_request && !has_any;
         open.has_denied = !has_any;
         let lineage = documents.lineage(document)?;
-        open.state.receive(&pending.sync, lineage)?;
+        open.state
+            .receive(&pending.sync, pending.brought, lineage)?;
         let is_here = !lineage.heads().is_empty();
         self.saw_heads(now, id, document, &pending.sync.heads);
         if is_here {
@@ -246,7 +247,13 @@ impl RepoHub {
         documents: &mut dyn Documents,
     ) -> Result<()> {
         self.wanted.found(document);
-        let clients: Vec<ClientId> = self.open.get(&document).into_iter().flatten().copied().collect();
+        let clients: Vec<ClientId> = self
+            .open
+            .get(&document)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
         for id in clients {
             self.speak((id, document), documents)?;
         }
@@ -277,12 +284,7 @@ impl RepoHub {
         Ok(())
     }
 
-    fn send_sync(
-        &mut self,
-        place: Place,
-        message: &super::sync::SyncMessage,
-        is_request: bool,
-    ) {
+    fn send_sync(&mut self, place: Place, message: &super::sync::SyncMessage, is_request: bool) {
         if let Some(envelope) = self.envelope(place) {
             let data = message.encode().into();
             let message = Message::Sync {

@@ -52,25 +52,6 @@ impl Message {
                 cbor.str("peerMetadata")?;
                 write_metadata(cbor, metadata)
             }
-            Self::Error {
-                target,
-                sender,
-                message,
-            } => {
-                cbor.map(if target.is_some() { 4 } else { 3 })?;
-                cbor.str("type")?.str(kind)?;
-                cbor.str("senderId")?.str(sender)?;
-                if let Some(target) = target {
-                    cbor.str("targetId")?.str(target)?;
-                }
-                cbor.str("message")?.str(message)?;
-                Ok(())
-            }
-            Self::Leave { sender } => {
-                cbor.map(2)?.str("type")?.str(kind)?;
-                cbor.str("senderId")?.str(sender)?;
-                Ok(())
-            }
             Self::Sync { envelope, data, .. } => {
                 write_envelope(cbor, 5, kind, envelope)?;
                 cbor.str("data")?.bytes(data)?;
@@ -91,11 +72,33 @@ impl Message {
                 Ok(())
             }
             Self::Subscribe { .. } | Self::StorageHeads { .. } => self.write_gossip(cbor),
-            Self::Unknown(kind) => {
-                cbor.map(1)?.str("type")?.str(kind)?;
-                Ok(())
-            }
+            Self::Error { .. } | Self::Leave { .. } | Self::Unknown(_) => self.write_end(cbor),
         }
+    }
+
+    fn write_end(&self, cbor: &mut Cbor<'_>) -> Written {
+        if let Self::Error {
+            target,
+            sender,
+            message,
+        } = self
+        {
+            cbor.map(if target.is_some() { 4 } else { 3 })?;
+            cbor.str("type")?.str(self.kind())?;
+            cbor.str("senderId")?.str(sender)?;
+            if let Some(target) = target {
+                cbor.str("targetId")?.str(target)?;
+            }
+            cbor.str("message")?.str(message)?;
+        }
+        if let Self::Leave { sender } = self {
+            cbor.map(2)?.str("type")?.str(self.kind())?;
+            cbor.str("senderId")?.str(sender)?;
+        }
+        if let Self::Unknown(kind) = self {
+            cbor.map(1)?.str("type")?.str(kind)?;
+        }
+        Ok(())
     }
 
     fn write_gossip(&self, cbor: &mut Cbor<'_>) -> Written {
@@ -132,7 +135,8 @@ fn write_envelope(cbor: &mut Cbor<'_>, fields: u64, kind: &str, envelope: &Envel
     cbor.map(fields)?.str("type")?.str(kind)?;
     cbor.str("senderId")?.str(&envelope.sender)?;
     cbor.str("targetId")?.str(&envelope.target)?;
-    cbor.str("documentId")?.str(&envelope.document.to_string())?;
+    cbor.str("documentId")?
+        .str(&envelope.document.to_string())?;
     Ok(())
 }
 
@@ -154,7 +158,10 @@ fn write_texts(cbor: &mut Cbor<'_>, texts: &[String]) -> Written {
 }
 
 /// Times are written as JavaScript writes them: as floating point, exact to 2^53.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds stay below 2^53 for 280,000 years")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds stay below 2^53 for 280,000 years"
+)]
 fn write_number(cbor: &mut Cbor<'_>, number: u64) -> Written {
     if number <= INTEGER_MAX {
         cbor.u64(number)?;

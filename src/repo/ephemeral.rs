@@ -45,8 +45,7 @@ impl RepoHub {
     /// Passes a message on to all others who have the document open.
     pub(super) fn pass_on(
         &mut self,
-        now: Instant,
-        id: ClientId,
+        (now, id): (Instant, ClientId),
         from: Envelope,
         (session, count): (String, u64),
         data: Bytes,
@@ -58,7 +57,10 @@ impl RepoHub {
             metrics::counter!(names::REPO_EPHEMERAL_DROPPED).increment(1);
             return;
         }
-        let is_open = self.clients.get(&id).is_some_and(|it| it.open.contains_key(&from.document));
+        let is_open = self
+            .clients
+            .get(&id)
+            .is_some_and(|it| it.open.contains_key(&from.document));
         if !is_open || !self.sessions.is_news(&from.sender, session.clone(), count) {
             return;
         }

@@ -20,7 +20,8 @@ impl Gossip {
     fn note(&mut self, document: RecordId, storage: &str, heads: &StorageHeads) -> bool {
         let key = (document, storage.to_owned());
         let known = self.0.get(&key);
-        let is_news = known.is_none_or(|it| it.timestamp < heads.timestamp && it.heads != heads.heads);
+        let is_news =
+            known.is_none_or(|it| it.timestamp < heads.timestamp && it.heads != heads.heads);
         if is_news {
             if known.is_none() && self.0.len() >= limits::REPO_GOSSIP_MAX {
                 self.0.pop_first();
@@ -51,7 +52,7 @@ impl RepoHub {
             return;
         };
         let heads = StorageHeads {
-            heads: heads.iter().map(ChangeHash::to_base58).collect(),
+            heads: heads.iter().map(|it| it.to_base58()).collect(),
             timestamp: now.wall.as_millis(),
         };
         self.storage_heads(id, document, BTreeMap::from([(storage, heads)]));

@@ -7,9 +7,10 @@ use super::client::{Client, ClientId, ClientInfo};
 use super::ephemeral::Sessions;
 use super::fault::RepoFault;
 use super::gossip::Gossip;
+use super::heard::Heard;
 use super::message::{Message, Metadata, VERSION};
 use super::policy::RepoPolicy;
-use super::sync::{Lineage, SyncMessage};
+use super::sync::Lineage;
 use super::wanted::Wanted;
 use crate::doc::Received;
 use crate::error::Result;
@@ -17,17 +18,6 @@ use crate::id::RecordId;
 use crate::limits;
 use crate::replica::Admission;
 use crate::time::{Instant, Now};
-
-/// A message of a client, checked as far as that needs no store.
-#[derive(Debug)]
-pub struct Heard {
-    /// The message.
-    pub message: Message,
-    /// The sync message in it, without its chunks.
-    pub sync: Option<SyncMessage>,
-    /// The changes in the chunks, each checked.
-    pub changes: Vec<Received>,
-}
 
 /// What happens.
 #[derive(Debug)]
@@ -68,6 +58,9 @@ pub trait Documents {
     /// # Errors
     /// When the store can't be read.
     fn lineage(&mut self, document: RecordId) -> Result<&mut dyn Lineage>;
+
+    /// Lets go of what was read last, which may keep the store from using space again.
+    fn rest(&mut self);
 }
 
 /// Who the hub is.
@@ -206,6 +199,7 @@ impl RepoHub {
                 };
                 let pending = super::client::Pending {
                     sync,
+                    brought: !heard.changes.is_empty(),
                     changes: heard.changes,
                     is_request,
                 };
@@ -217,7 +211,7 @@ impl RepoHub {
                 count,
                 session,
                 data,
-            } => self.pass_on(now.instant, id, envelope, (session, count), data),
+            } => self.pass_on((now.instant, id), envelope, (session, count), data),
             Message::Subscribe { add, remove, .. } => self.subscribe(id, add, &remove),
             Message::StorageHeads { envelope, heads } => {
                 self.storage_heads(id, envelope.document, heads);

@@ -15,7 +15,9 @@ mod encode;
 mod ephemeral;
 mod fault;
 mod gossip;
+mod heard;
 mod hub;
+mod library;
 pub mod message;
 mod policy;
 pub mod sync;
@@ -23,7 +25,9 @@ mod wanted;
 
 pub use client::{ClientId, ClientInfo};
 pub use fault::RepoFault;
-pub use hub::{Documents, Heard, Input, Output, RepoConfig, RepoHub};
+pub use heard::Heard;
+pub use hub::{Documents, Input, Output, RepoConfig, RepoHub};
+pub use library::Library;
 pub use message::{Message, VERSION};
 pub use policy::{OpenToAll, RepoPolicy};
 

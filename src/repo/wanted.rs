@@ -69,7 +69,9 @@ impl Wanted {
         if !question.asked.is_empty() {
             return None;
         }
-        self.0.remove(&document).map(|it| it.asking.into_iter().collect())
+        self.0
+            .remove(&document)
+            .map(|it| it.asking.into_iter().collect())
     }
 
     /// A client has left: it neither asks nor answers.

@@ -20,6 +20,8 @@ mod javascript;
 mod planted;
 #[cfg(feature = "sim")]
 mod power_cuts;
+#[cfg(feature = "automerge-repo")]
+mod repo;
 #[cfg(feature = "sim")]
 mod seeds;
 #[cfg(feature = "sim")]

@@ -48,11 +48,16 @@ const MODULES: &[(&str, Purity, &str)] = &[
         Pure,
         "error limits telemetry plant time entropy id blob doc access ledger reconcile wire session peer store replica",
     ),
+    (
+        "repo",
+        Pure,
+        "codec error limits telemetry time id doc store replica",
+    ),
     ("transport", Io, "error limits"),
     (
         "node",
         Io,
-        "error limits telemetry time entropy id blob doc conflict contract record query access wire session peer store replica engine transport",
+        "error limits telemetry time entropy id blob doc conflict contract record query access wire session peer store replica engine repo transport",
     ),
     (
         "sim",

@@ -10,14 +10,12 @@ use tracing::Instrument as _;
 
 use super::RepoShared;
 use super::thread::{Message, Outward};
-use crate::doc::inspect_chunks;
 use crate::error::Result;
 use crate::limits;
 use crate::node::link::{CHECK_APART_BYTES, CLOSE_WITHIN, Trust, count, kilobytes};
 use crate::node::shared::Shared;
 use crate::node::tasks::run_apart;
-use crate::repo::sync::SyncMessage;
-use crate::repo::{ClientId, Heard, Input, Message as RepoMessage, RepoFault};
+use crate::repo::{ClientId, Heard, Input, RepoFault};
 use crate::telemetry::names;
 use crate::transport::{Connection, FrameSink, FrameSource, TransportError};
 
@@ -90,7 +88,11 @@ pub(in crate::node) async fn run(
         }
     };
     both.instrument(span).await;
-    drop(inbox.send(Message::Input(Input::Gone(id), Vec::new())).await);
+    drop(
+        inbox
+            .send(Message::Input(Box::new(Input::Gone(id)), Vec::new()))
+            .await,
+    );
 }
 
 async fn read(
@@ -137,7 +139,7 @@ async fn read(
         let Ok(turn) = Arc::clone(&ahead).acquire_owned().await else {
             return;
         };
-        let message = Message::Input(Input::Heard(id, heard), vec![room, turn]);
+        let message = Message::Input(Box::new(Input::Heard(id, heard)), vec![room, turn]);
         if repo.inbox.send(message).await.is_err() {
             return;
         }
@@ -172,31 +174,10 @@ fn fault(error: &TransportError) -> Option<RepoFault> {
 
 async fn take_apart(message: Bytes, bytes: usize) -> Result<Heard, RepoFault> {
     if bytes <= CHECK_APART_BYTES {
-        return open(&message);
+        return Heard::read(&message);
     }
-    let opened = run_apart(move || Ok(open(&message))).await;
+    let opened = run_apart(move || Ok(Heard::read(&message))).await;
     opened.unwrap_or_else(|error| Err(RepoFault::Cbor(error.to_string())))
-}
-
-/// Reads a message and checks each change in it.
-fn open(message: &Bytes) -> Result<Heard, RepoFault> {
-    let message = RepoMessage::decode(message)?;
-    let RepoMessage::Sync { data, .. } = &message else {
-        let (sync, changes) = (None, Vec::new());
-        return Ok(Heard {
-            message,
-            sync,
-            changes,
-        });
-    };
-    let mut sync = SyncMessage::decode(data)?;
-    let chunks = std::mem::take(&mut sync.chunks);
-    let changes = chunks.iter().flat_map(inspect_chunks).collect();
-    Ok(Heard {
-        message,
-        sync: Some(sync),
-        changes,
-    })
 }
 
 async fn write(
@@ -233,7 +214,7 @@ async fn write(
         if size > 0 {
             count(&shared.traffic.sent_bytes, names::SENT_BYTES, size);
             count(&shared.traffic.sent_frames, names::SENT_FRAMES, 1);
-            let written = Message::Input(Input::Written(id, size), Vec::new());
+            let written = Message::Input(Box::new(Input::Written(id, size)), Vec::new());
             if inbox.send(written).await.is_err() {
                 return;
             }

@@ -1,7 +1,6 @@
-//! Clients of automerge-repo at a node: a thread that decides ([`thread`]), a task for each link ([`link`]),
-//! documents read for them without loading any ([`lineage`]).
+//! Clients of automerge-repo at a node: a thread that decides ([`thread`]), and a task for each link
+//! ([`link`]).
 
-mod lineage;
 pub(super) mod link;
 mod thread;
 

@@ -7,7 +7,6 @@ use tokio::runtime::Builder as Runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::sleep;
 
-use super::lineage::Library;
 use super::link::Outlet;
 use super::{Inbox, RepoShared};
 use crate::doc::Received;
@@ -17,7 +16,7 @@ use crate::id::RecordId;
 use crate::limits;
 use crate::node::shared::{Shared, lock, mismatched};
 use crate::replica::Admission;
-use crate::repo::{ClientId, Input, Output, RepoHub};
+use crate::repo::{ClientId, Documents, Input, Library, Output, RepoHub};
 use crate::telemetry::names;
 
 /// What comes to the thread.
@@ -26,13 +25,13 @@ pub(in crate::node) enum Message {
     /// There is a new link.
     Opened(ClientId, Outlet),
     /// Something happened; with it comes the room that it takes until it is handled.
-    Input(Input, Vec<OwnedSemaphorePermit>),
+    Input(Box<Input>, Vec<OwnedSemaphorePermit>),
 }
 
 #[derive(Debug)]
-struct Driver {
+struct Driver<D> {
     hub: RepoHub,
-    library: Library,
+    library: D,
     shared: Arc<Shared>,
     repo: Arc<RepoShared>,
     inbox: Inbox,
@@ -52,9 +51,12 @@ pub(in crate::node) fn start(
     // Its own small runtime is for waiting with a deadline only.
     let runtime = Runtime::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(no_thread)?;
+    let reads = Arc::clone(shared);
+    let collection = repo.settings.collection.clone();
+    let library = Library::new(repo.space, collection, move || reads.snapshot());
     let driver = Driver {
         hub: RepoHub::new(repo.config(shared.store_id)),
-        library: Library::new(Arc::clone(shared), Arc::clone(repo)),
+        library,
         shared: Arc::clone(shared),
         repo: Arc::clone(repo),
         inbox,
@@ -69,7 +71,7 @@ pub(in crate::node) fn start(
     thread.spawn(run).map_err(no_thread).map(drop)
 }
 
-impl Driver {
+impl<D: Documents> Driver<D> {
     async fn run(mut self) {
         let (shared, repo) = (Arc::clone(&self.shared), Arc::clone(&self.repo));
         let stopped = shared.until_stopped();
@@ -113,10 +115,10 @@ impl Driver {
                     self.handle(Input::Opened(id));
                 }
                 Some(Message::Input(input, room)) => {
-                    if let Input::Gone(id) = &input {
+                    if let Input::Gone(id) = &*input {
                         self.links.remove(id);
                     }
-                    self.handle(input);
+                    self.handle(*input);
                     drop(room);
                 }
                 None => return,
@@ -138,7 +140,10 @@ impl Driver {
         let now = self.shared.now();
         if let Err(error) = self.hub.handle(now, input, &mut self.library) {
             let error = format!("{error:#}");
-            tracing::error!(error, "a document for a client of automerge-repo can't be read");
+            tracing::error!(
+                error,
+                "a document for a client of automerge-repo can't be read"
+            );
         }
         let clients = self.hub.clients().count();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -175,7 +180,11 @@ impl Driver {
         self.shared.tasks.spawn(async move {
             let fates = import(&shared, repo.key(document), changes).await;
             let taken = Input::Taken(id, document, fates);
-            drop(repo.inbox.send(Message::Input(taken, Vec::new())).await);
+            drop(
+                repo.inbox
+                    .send(Message::Input(Box::new(taken), Vec::new()))
+                    .await,
+            );
         });
     }
 }

@@ -36,7 +36,11 @@ impl Bloom {
             let probes: Vec<u64> = bloom.probes_of(hash).collect();
             for probe in probes {
                 if let Some((byte, bit)) = bloom.place(probe) {
-                    bloom.bits.get_mut(byte).into_iter().for_each(|it| *it |= bit);
+                    bloom
+                        .bits
+                        .get_mut(byte)
+                        .into_iter()
+                        .for_each(|it| *it |= bit);
                 }
             }
         }
@@ -58,14 +62,16 @@ impl Bloom {
     }
 
     fn probes_of(&self, hash: &ChangeHash) -> impl Iterator<Item = u64> + use<> {
-        let modulo = u64::try_from(self.bits.len()).unwrap_or(0).saturating_mul(8);
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = *hash.as_bytes();
-        let number = |low_first: [u8; 4]| {
-            let [a, b, c, d] = low_first;
-            u64::from(u32::from_be_bytes([d, c, b, a])).checked_rem(modulo)
+        let modulo = u64::try_from(self.bits.len())
+            .unwrap_or(0)
+            .saturating_mul(8);
+        // Three numbers of 32 bits, each with its lowest byte first.
+        let number = |at: usize| {
+            let bytes = hash.as_bytes().iter().skip(at * 4).take(4).rev();
+            let number = bytes.fold(0_u64, |high, low| high << 8 | u64::from(*low));
+            number.checked_rem(modulo).unwrap_or(0)
         };
-        let start = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(|it| number(it).unwrap_or(0));
-        let [mut x, mut y, z] = start;
+        let (mut x, mut y, z) = (number(0), number(1), number(2));
         (0..self.probes).map(move |at| {
             if at > 0 {
                 x = (x + y).checked_rem(modulo).unwrap_or(0);

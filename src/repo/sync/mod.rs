@@ -153,10 +153,7 @@ fn write_hashes(writer: &mut Writer, hashes: &[ChangeHash]) {
 }
 
 /// Hashes, sorted.
-fn read_hashes(
-    reader: &mut Reader<'_>,
-    what: &'static str,
-) -> Result<Vec<ChangeHash>, Malformed> {
+fn read_hashes(reader: &mut Reader<'_>, what: &'static str) -> Result<Vec<ChangeHash>, Malformed> {
     let count = reader.count(limits::REPO_HASHES_MAX, what)?;
     let mut hashes = Vec::new();
     for _ in 0..count {

@@ -103,11 +103,16 @@ impl SyncState {
         }
     }
 
-    /// Takes in what a message says. What it carries has been taken in already.
+    /// Takes in what a message says. The changes that it `brought`, if any, have been taken in already.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub fn receive(&mut self, message: &SyncMessage, document: &mut dyn Lineage) -> Result<()> {
+    pub fn receive(
+        &mut self,
+        message: &SyncMessage,
+        brought: bool,
+        document: &mut dyn Lineage,
+    ) -> Result<()> {
         self.in_flight = false;
         if let Some(flags) = message.flags {
             self.reads_version_2 = true;
@@ -118,7 +123,8 @@ impl SyncState {
         }
         let theirs = &message.heads;
         let is_level = theirs == document.heads();
-        if message.chunks.is_empty() && is_level {
+        // Who brings changes wants to hear that they have arrived.
+        if !brought && is_level {
             self.last_sent.clone_from(theirs);
         }
         let mut known = Vec::new();
@@ -161,7 +167,10 @@ impl SyncState {
         let theirs = self.their_heads.clone().unwrap_or_default();
         if self.last_sent == heads && self.has_responded && chunks.is_empty() {
             let is_level = self.their_heads.as_ref() == Some(&heads);
-            let is_said = self.said.as_ref().is_some_and(|(said, by)| (said, by) == (&need, &theirs));
+            let is_said = self
+                .said
+                .as_ref()
+                .is_some_and(|(said, by)| (said, by) == (&need, &theirs));
             if is_level || is_said || self.in_flight {
                 return Ok(None);
             }

@@ -2,8 +2,8 @@
 
 use ::bytes::Bytes;
 
+use crate::repo::Message;
 use crate::repo::message::Metadata;
-use crate::repo::{Message, RepoFault};
 
 fn hex(digits: &str) -> Bytes {
     let bytes = digits.as_bytes().chunks(2);

@@ -1,57 +1,67 @@
-//! Documents as the hub of automerge-repo reads them: heads from a row, changes from the graph.
+//! Documents as the hub reads them from a store: heads from a row, changes from the graph, nothing loaded.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
 
 use bytes::Bytes;
 
-use super::RepoShared;
+use super::hub::Documents;
+use super::sync::{Lineage, Link};
 use crate::error::Result;
-use crate::id::{ChangeHash, RecordId, RecordKey};
+use crate::id::{ChangeHash, CollectionId, RecordId, RecordKey, SpaceId};
 use crate::limits;
-use crate::node::shared::Shared;
-use crate::node::snapshots::Reading;
 use crate::replica::{Header, Rows, Slot, WholeGraph};
-use crate::repo::Documents;
-use crate::repo::sync::{Lineage, Link};
+use crate::store::Snapshot;
 
-/// Reads documents, each as it is committed when it is asked for.
-#[derive(Debug)]
-pub(super) struct Library {
-    shared: Arc<Shared>,
-    repo: Arc<RepoShared>,
+/// Reads the documents of one collection, each as it is committed when it is asked for. It keeps the graphs
+/// used last at hand, up to [`limits::REPO_GRAPH_CHANGES`].
+pub struct Library<S, F> {
+    space: SpaceId,
+    collection: CollectionId,
+    snapshot: F,
     graphs: Graphs,
-    current: Option<Document>,
+    current: Option<Document<S>>,
 }
 
-impl Library {
-    pub(super) fn new(shared: Arc<Shared>, repo: Arc<RepoShared>) -> Self {
+impl<S, F> fmt::Debug for Library<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Library")
+            .field("collection", &self.collection)
+            .field("graphs", &self.graphs.kept.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, F> Library<S, F>
+where
+    S: AsRef<dyn Snapshot>,
+    F: FnMut() -> Result<S>,
+{
+    /// The records of a collection; `snapshot` gives what is committed.
+    pub fn new(space: SpaceId, collection: CollectionId, snapshot: F) -> Self {
         Self {
-            shared,
-            repo,
+            space,
+            collection,
+            snapshot,
             graphs: Graphs::default(),
             current: None,
         }
     }
-
-    /// Lets go of the snapshot that was read last.
-    pub(super) fn rest(&mut self) {
-        if let Some(Document {
-            key,
-            graph: Some(graph),
-            ..
-        }) = self.current.take()
-        {
-            self.graphs.put(key.record, graph);
-        }
-    }
 }
 
-impl Documents for Library {
+impl<S, F> Documents for Library<S, F>
+where
+    S: AsRef<dyn Snapshot>,
+    F: FnMut() -> Result<S>,
+{
     fn lineage(&mut self, document: RecordId) -> Result<&mut dyn Lineage> {
         self.rest();
-        let key = self.repo.key(document);
-        let reading = self.shared.snapshot()?;
+        let key = RecordKey {
+            space: self.space,
+            collection: self.collection.clone(),
+            record: document,
+        };
+        let reading = (self.snapshot)()?;
         let rows = Rows::new(reading.as_ref());
         let slot = rows.slot(&key)?;
         let header = match slot {
@@ -71,22 +81,32 @@ impl Documents for Library {
         };
         Ok(self.current.insert(current))
     }
+
+    fn rest(&mut self) {
+        if let Some(Document {
+            key,
+            graph: Some(graph),
+            ..
+        }) = self.current.take()
+        {
+            self.graphs.put(key.record, graph);
+        }
+    }
 }
 
 /// One document in a snapshot.
-#[derive(Debug)]
-struct Document {
+struct Document<S> {
     key: RecordKey,
     slot: Option<Slot>,
     header: Header,
     heads: Vec<ChangeHash>,
-    reading: Reading,
+    reading: S,
     /// The graph as it was read last, which may be behind until `is_read`.
     graph: Option<WholeGraph>,
     is_read: bool,
 }
 
-impl Document {
+impl<S: AsRef<dyn Snapshot>> Document<S> {
     /// The whole graph; none if nothing of the document is here.
     fn graph(&mut self) -> Result<Option<&WholeGraph>> {
         let Some(slot) = self.slot.filter(|_| self.header.changes > 0) else {
@@ -135,7 +155,7 @@ enum Folded {
     OneByOne(Option<BTreeMap<ChangeHash, Bytes>>),
 }
 
-impl Lineage for Document {
+impl<S: AsRef<dyn Snapshot>> Lineage for Document<S> {
     fn heads(&self) -> &[ChangeHash] {
         &self.heads
     }
@@ -219,5 +239,7 @@ impl Graphs {
 
 /// Small records cost their map entries, too.
 fn weight(graph: &WholeGraph) -> usize {
-    usize::try_from(graph.len()).unwrap_or(usize::MAX).saturating_add(4)
+    usize::try_from(graph.len())
+        .unwrap_or(usize::MAX)
+        .saturating_add(4)
 }
