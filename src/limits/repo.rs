@@ -52,10 +52,15 @@ pub const REPO_INBOUND_BYTES: usize = 128 * 1024 * 1024;
 /// Time in which a client has to send its first message.
 pub const REPO_JOIN_WITHIN: Duration = Duration::from_secs(20);
 
-/// Time that other clients have to say whether they have a document that is asked for.
-pub const REPO_ASK_WITHIN: Duration = Duration::from_secs(2);
+/// Time that a client waits before it hears that a document is not here: what another has made a moment ago is
+/// on its way.
+pub const REPO_APPEARS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Most documents that clients wait for and nobody has. The oldest are forgotten.
+/// The same where somebody has said that he has the document.
+pub const REPO_ARRIVES_WITHIN: Duration = Duration::from_secs(20);
+
+/// Most documents that clients wait for at once. Who asked for one more than that hears nothing until it
+/// appears.
 pub const REPO_WANTED_MAX: usize = 65_536;
 
 /// Time between two pings to a client.
@@ -85,6 +90,7 @@ pub const REPO_GOSSIP_MAX: usize = 65_536;
 pub const REPO_GRAPH_CHANGES: usize = 1_000_000;
 
 const _: () = {
+    assert!(REPO_APPEARS_WITHIN.as_secs() < REPO_ARRIVES_WITHIN.as_secs());
     assert!(REPO_CHANGES_BYTES < REPO_MESSAGE_BYTES_MAX);
     assert!(REPO_CHANGES_BYTES <= REPO_OUTBOX_BYTES);
     assert!(REPO_MESSAGE_BYTES_MAX <= REPO_INBOUND_BYTES);

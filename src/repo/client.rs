@@ -38,11 +38,6 @@ pub(super) struct Open {
     /// The message whose changes are being taken in, and their names.
     pub(super) taking: Option<(Pending, Vec<ChangeHash>)>,
     pub(super) waiting: VecDeque<Pending>,
-    /// It was asked for the document and has said nothing of it since: it is not sent what it never
-    /// asked for.
-    pub(super) was_asked: bool,
-    /// It does not have the document, as it said.
-    pub(super) has_denied: bool,
 }
 
 /// A client's link.

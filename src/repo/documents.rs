@@ -4,6 +4,7 @@ use super::client::{ClientId, Open, Pending};
 use super::fault::RepoFault;
 use super::hub::{Documents, Output, RepoHub};
 use super::message::{Envelope, Message};
+use super::sync::SyncMessage;
 use crate::error::Result;
 use crate::id::{ChangeHash, RecordId};
 use crate::limits;
@@ -146,81 +147,29 @@ impl RepoHub {
         let Some(open) = self.open_mut((id, document)) else {
             return Ok(());
         };
-        let has_any = !pending.sync.heads.is_empty();
-        open.was_asked &= !pending.is_request && !has_any;
-        open.has_denied = !has_any;
         let lineage = documents.lineage(document)?;
         open.state
             .receive(&pending.sync, pending.brought, lineage)?;
         let is_here = !lineage.heads().is_empty();
         self.saw_heads(now, id, document, &pending.sync.heads);
+        let has_any = !pending.sync.heads.is_empty();
         if is_here {
             self.wanted.found(document);
-        } else if pending.sync.heads.is_empty() {
-            if pending.is_request {
-                self.want(now.instant, (id, document), documents)?;
-            } else {
-                self.denied(id, document);
-                self.speak((id, document), documents)?;
-            }
+        } else if has_any {
+            self.wanted.is_coming(now.instant, document);
+        } else if pending.is_request {
+            let open = self.open.get(&document).into_iter().flatten();
+            let is_coming = open.copied().any(|it| self.has_some(it, document));
+            self.wanted.ask(now.instant, id, document, is_coming);
             return Ok(());
-        } else {
-            self.wanted.supplied(now.instant, id, document);
         }
         self.speak((id, document), documents)
     }
 
-    /// A client asks for what nobody here has: the others are asked.
-    fn want(
-        &mut self,
-        now: crate::time::Instant,
-        (id, document): Place,
-        documents: &mut dyn Documents,
-    ) -> Result<()> {
-        if self.wanted.joins(id, document) {
-            return Ok(());
-        }
-        let others = self.clients.iter().filter(|(other, it)| {
-            let has_denied = it.open.get(&document).is_some_and(|it| it.has_denied);
-            **other != id && it.info.is_some() && !has_denied && it.has_room()
-        });
-        let others: Vec<ClientId> = others.map(|(other, _)| *other).collect();
-        let others: Vec<ClientId> = others
-            .into_iter()
-            .filter(|it| self.allows(*it, document))
-            .collect();
-        if others.is_empty() {
-            self.unavailable(document, &[id]);
-            return Ok(());
-        }
-        for other in &others {
-            self.ask((*other, document), documents)?;
-        }
-        self.wanted.ask(now, document, id, others);
-        Ok(())
-    }
-
-    /// Asks a client for a document.
-    fn ask(&mut self, (id, document): Place, documents: &mut dyn Documents) -> Result<()> {
-        let Some(open) = self.open_for(id, document) else {
-            return Ok(());
-        };
-        open.was_asked = open.state.their_heads().is_none();
-        let message = open.state.generate(documents.lineage(document)?)?;
-        if let Some(message) = message {
-            self.send_sync((id, document), &message, true);
-        }
-        Ok(())
-    }
-
-    /// A client does not have a document.
-    pub(super) fn denied(&mut self, id: ClientId, document: RecordId) {
-        if let Some(open) = self.open_mut((id, document)) {
-            open.has_denied = true;
-        }
-        if let Some(asking) = self.wanted.denied(id, document) {
-            self.unavailable(document, &asking);
-        }
+    /// Whether a client has said that it has something of a document.
+    fn has_some(&self, id: ClientId, document: RecordId) -> bool {
+        let open = self.clients.get(&id).and_then(|it| it.open.get(&document));
+        open.is_some_and(|it| it.state.is_supplied())
     }
 
     pub(super) fn unavailable(&mut self, document: RecordId, clients: &[ClientId]) {
@@ -273,24 +222,23 @@ impl RepoHub {
         let Some(open) = client.open.get_mut(&document) else {
             return Ok(());
         };
-        // The answer to what is being taken in says it all. And who was asked speaks next.
-        if open.taking.is_some() || open.was_asked || open.state.their_heads().is_none() {
+        // The answer to what is being taken in says it all.
+        if open.taking.is_some() || open.state.their_heads().is_none() {
             return Ok(());
         }
         let message = open.state.generate(documents.lineage(document)?)?;
         if let Some(message) = message {
-            self.send_sync(place, &message, false);
+            self.send_sync(place, &message);
         }
         Ok(())
     }
 
-    fn send_sync(&mut self, place: Place, message: &super::sync::SyncMessage, is_request: bool) {
+    fn send_sync(&mut self, place: Place, message: &SyncMessage) {
         if let Some(envelope) = self.envelope(place) {
-            let data = message.encode().into();
             let message = Message::Sync {
                 envelope,
-                is_request,
-                data,
+                is_request: false,
+                data: message.encode().into(),
             };
             self.send(place.0, &message);
         }

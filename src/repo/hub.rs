@@ -205,7 +205,6 @@ impl RepoHub {
                 };
                 return self.heard_sync(now, (id, envelope.document), pending, documents);
             }
-            Message::Unavailable(envelope) => self.denied(id, envelope.document),
             Message::Ephemeral {
                 envelope,
                 count,
@@ -223,8 +222,8 @@ impl RepoHub {
             Message::Error { message, .. } => {
                 tracing::debug!(message, "an automerge-repo client reports an error");
             }
-            // A second answer to nothing, and what later versions say.
-            Message::Peer { .. } | Message::Unknown(_) => {}
+            // Answers to what was never asked, and what later versions say.
+            Message::Peer { .. } | Message::Unavailable(_) | Message::Unknown(_) => {}
         }
         Ok(())
     }
@@ -298,9 +297,7 @@ impl RepoHub {
                 }
             }
         }
-        for (document, asking) in self.wanted.left(id) {
-            self.unavailable(document, &asking);
-        }
+        self.wanted.left(id);
     }
 
     fn expire(&mut self, now: Instant) {

@@ -1,0 +1,434 @@
+//! What a hub does with clients that ask, leave, cheat and repeat themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::bytes::Bytes;
+
+use crate::error::Result;
+use crate::id::{ChangeHash, RecordId};
+use crate::limits;
+use crate::repo::message::{Envelope, Metadata, StorageHeads};
+use crate::repo::sync::{Lineage, Link, SyncMessage};
+use crate::repo::{
+    ClientId, ClientInfo, Documents, Heard, Input, Message, OpenToAll, Output, RepoConfig,
+    RepoFault, RepoHub, RepoPolicy,
+};
+use crate::time::{Instant, Now, WallTime};
+
+/// Documents of which the heads are known and nothing else.
+#[derive(Debug, Default)]
+struct Heads {
+    all: BTreeMap<RecordId, Vec<ChangeHash>>,
+    current: Option<Document>,
+}
+
+#[derive(Debug)]
+struct Document(Vec<ChangeHash>);
+
+impl Documents for Heads {
+    fn lineage(&mut self, document: RecordId) -> Result<&mut dyn Lineage> {
+        let heads = self.all.get(&document).cloned().unwrap_or_default();
+        Ok(self.current.insert(Document(heads)))
+    }
+
+    fn rest(&mut self) {}
+}
+
+impl Lineage for Document {
+    fn heads(&self) -> &[ChangeHash] {
+        &self.0
+    }
+
+    fn holds(&mut self, hash: &ChangeHash) -> Result<bool> {
+        Ok(self.0.contains(hash))
+    }
+
+    fn since(&mut self, known: &[ChangeHash]) -> Result<Vec<Link>> {
+        let lacking = self.0.iter().filter(|it| !known.contains(it));
+        Ok((0..)
+            .zip(lacking)
+            .map(|(position, hash)| Link {
+                position,
+                hash: *hash,
+            })
+            .collect())
+    }
+
+    fn chunks(&mut self, wanted: &[Link], _: usize, _: bool) -> Result<(Vec<Bytes>, usize)> {
+        let chunks = vec![Bytes::from_static(b"chunk"); wanted.len()];
+        Ok((chunks, wanted.len()))
+    }
+}
+
+/// A hub, and what it has said to each client.
+struct World {
+    hub: RepoHub,
+    documents: Heads,
+    now: Now,
+    said: BTreeMap<ClientId, Vec<Message>>,
+    closed: Vec<ClientId>,
+}
+
+const A: ClientId = ClientId(1);
+const B: ClientId = ClientId(2);
+const C: ClientId = ClientId(3);
+
+fn document() -> RecordId {
+    RecordId::named("document")
+}
+
+impl World {
+    fn new(policy: impl RepoPolicy + 'static) -> Self {
+        let config = RepoConfig {
+            peer: "hub".to_owned(),
+            storage: "hub-storage".to_owned(),
+            policy: Arc::new(policy),
+        };
+        Self {
+            hub: RepoHub::new(config),
+            documents: Heads::default(),
+            now: Now {
+                instant: Instant::from_micros(1),
+                wall: WallTime::from_millis(1_000),
+            },
+            said: BTreeMap::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    /// One among clients that have joined.
+    fn with(clients: &[ClientId]) -> Self {
+        let mut world = Self::new(OpenToAll);
+        clients.iter().for_each(|it| world.join(*it, &name(*it)));
+        world.said.clear();
+        world
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.hub
+            .handle(self.now, input, &mut self.documents)
+            .unwrap();
+        while let Some(output) = self.hub.poll() {
+            match output {
+                Output::Send(id, bytes) => {
+                    let size = bytes.len();
+                    let message = Message::decode(&bytes.into()).unwrap();
+                    self.said.entry(id).or_default().push(message);
+                    let written = Input::Written(id, size);
+                    self.hub
+                        .handle(self.now, written, &mut self.documents)
+                        .unwrap();
+                }
+                Output::Close(id) => self.closed.push(id),
+                Output::Trust(_) => {}
+                Output::Take(..) => panic!("no changes are brought here"),
+            }
+        }
+    }
+
+    fn hear(&mut self, id: ClientId, message: Message) {
+        let sync = match &message {
+            Message::Sync { data, .. } => Some(SyncMessage::decode(data).unwrap()),
+            _ => None,
+        };
+        let heard = Heard {
+            message,
+            sync,
+            changes: Vec::new(),
+        };
+        self.tell(Input::Heard(id, Ok(heard)));
+    }
+
+    fn join(&mut self, id: ClientId, peer: &str) {
+        self.tell(Input::Opened(id));
+        let join = Message::Join {
+            sender: peer.to_owned(),
+            versions: vec!["1".to_owned()],
+            metadata: Metadata {
+                storage: Some(format!("storage-{}", id.0)),
+                is_ephemeral: false,
+            },
+        };
+        self.hear(id, join);
+    }
+
+    /// A client says which heads it has; asks, if it has none.
+    fn sync(&mut self, id: ClientId, heads: &[ChangeHash]) {
+        let sync = SyncMessage {
+            heads: heads.to_vec(),
+            ..SyncMessage::default()
+        };
+        let message = Message::Sync {
+            envelope: envelope(id),
+            is_request: heads.is_empty(),
+            data: sync.encode().into(),
+        };
+        self.hear(id, message);
+    }
+
+    fn whisper(&mut self, id: ClientId, count: u64) {
+        let message = Message::Ephemeral {
+            envelope: envelope(id),
+            count,
+            session: "session".to_owned(),
+            data: Bytes::from_static(b"\x01"),
+        };
+        self.hear(id, message);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.instant = self.now.instant + time;
+        self.tell(Input::Timer);
+    }
+
+    /// What a client was told since it was asked last.
+    fn heard(&mut self, id: ClientId) -> Vec<&'static str> {
+        let said = self.said.remove(&id).unwrap_or_default();
+        said.iter().map(Message::kind).collect()
+    }
+}
+
+fn name(id: ClientId) -> String {
+    format!("client-{}", id.0)
+}
+
+fn envelope(id: ClientId) -> Envelope {
+    Envelope {
+        sender: name(id),
+        target: "hub".to_owned(),
+        document: document(),
+    }
+}
+
+fn hash(byte: u8) -> ChangeHash {
+    ChangeHash::from_bytes([byte; 32])
+}
+
+#[test]
+fn who_asks_for_what_nobody_has_hears_it_in_a_moment_and_gets_it_later() {
+    let mut world = World::with(&[A, B]);
+    world.sync(A, &[]);
+    assert_eq!(world.heard(A), [""; 0]);
+    let by = world.hub.poll_timeout().unwrap();
+    assert_eq!(by.since(world.now.instant), limits::REPO_APPEARS_WITHIN);
+    world.pass(limits::REPO_APPEARS_WITHIN);
+    assert_eq!(world.heard(A), ["doc-unavailable"]);
+    assert_eq!(world.hub.poll_timeout(), None);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.tell(Input::Changed(document()));
+    assert_eq!(world.heard(A), ["sync"]);
+    assert_eq!(world.heard(B), [""; 0], "it never asked for the document");
+}
+
+#[test]
+fn what_is_on_its_way_is_not_called_unavailable() {
+    for asks_first in [true, false] {
+        let mut world = World::with(&[A, B]);
+        let mut steps = [A, B];
+        if !asks_first {
+            steps.reverse();
+        }
+        for id in steps {
+            let heads: &[ChangeHash] = if id == A { &[] } else { &[hash(1)] };
+            world.sync(id, heads);
+        }
+        world.pass(limits::REPO_APPEARS_WITHIN * 2);
+        assert_eq!(world.heard(A), [""; 0]);
+        world.documents.all.insert(document(), vec![hash(1)]);
+        world.tell(Input::Changed(document()));
+        assert_eq!(world.heard(A), ["sync"]);
+        world.pass(limits::REPO_ARRIVES_WITHIN);
+        assert_eq!(world.heard(A), [""; 0]);
+    }
+}
+
+#[test]
+fn the_same_is_not_said_twice_to_who_says_the_same_again() {
+    let mut world = World::with(&[A]);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(A, &[hash(2)]);
+    assert_eq!(world.heard(A), ["sync"], "it is asked for its change");
+    for _ in 0..5 {
+        world.sync(A, &[hash(2)]);
+    }
+    assert_eq!(world.heard(A), [""; 0]);
+}
+
+#[test]
+fn ephemeral_messages_reach_all_others_once() {
+    let mut world = World::with(&[A, B, C]);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(A, &[hash(1)]);
+    world.sync(B, &[hash(1)]);
+    world.said.clear();
+    world.whisper(A, 1);
+    world.whisper(A, 1);
+    assert_eq!(world.heard(B), ["ephemeral"]);
+    assert_eq!(
+        world.heard(C),
+        [""; 0],
+        "it does not have the document open"
+    );
+    assert_eq!(world.heard(A), [""; 0]);
+    world.whisper(A, 2);
+    assert_eq!(world.heard(B), ["ephemeral"]);
+}
+
+#[test]
+fn ephemeral_messages_come_no_faster_than_they_may() {
+    let mut world = World::with(&[A, B]);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(A, &[hash(1)]);
+    world.sync(B, &[hash(1)]);
+    world.said.clear();
+    for count in 1..=2_000 {
+        world.whisper(A, count);
+    }
+    let burst = usize::try_from(limits::REPO_EPHEMERAL_BURST).unwrap();
+    assert_eq!(world.heard(B).len(), burst);
+    world.pass(Duration::from_secs(1));
+    for count in 3_000..4_000 {
+        world.whisper(A, count);
+    }
+    let rate = usize::try_from(limits::REPO_EPHEMERAL_RATE).unwrap();
+    assert_eq!(world.heard(B).len(), rate);
+}
+
+#[test]
+fn who_subscribes_to_a_storage_hears_what_it_has() {
+    let mut world = World::with(&[A, B]);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(A, &[hash(1)]);
+    world.sync(B, &[hash(1)]);
+    world.said.clear();
+    let subscribe = Message::Subscribe {
+        sender: name(B),
+        target: "hub".to_owned(),
+        add: vec!["storage-1".to_owned()],
+        remove: Vec::new(),
+    };
+    world.hear(B, subscribe);
+    let said = world.said.remove(&B).unwrap();
+    let [Message::StorageHeads { heads, .. }] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert_eq!(heads["storage-1"].heads, [hash(1).to_base58()]);
+    let heads = |timestamp, head: &str| Message::StorageHeads {
+        envelope: envelope(A),
+        heads: BTreeMap::from([(
+            "storage-1".to_owned(),
+            StorageHeads {
+                heads: vec![head.to_owned()],
+                timestamp,
+            },
+        )]),
+    };
+    world.hear(A, heads(5, "older"));
+    assert_eq!(world.heard(B), [""; 0]);
+    world.hear(A, heads(5_000, "newer"));
+    assert_eq!(world.heard(B), ["remote-heads-changed"]);
+}
+
+#[test]
+fn a_newer_link_of_the_same_peer_takes_the_place_of_the_older() {
+    let mut world = World::with(&[A]);
+    world.join(B, &name(A));
+    assert_eq!(world.closed, [A]);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(A, &[]);
+    assert_eq!(world.heard(A), [""; 0], "nobody listens to the older one");
+    world.tell(Input::Gone(A));
+    let clients: Vec<ClientId> = world.hub.clients().map(|(id, _)| id).collect();
+    assert_eq!(clients, [B]);
+}
+
+#[test]
+fn a_link_begins_with_one_join_of_a_version_that_is_spoken() {
+    let mut world = World::new(OpenToAll);
+    world.tell(Input::Opened(A));
+    world.sync(A, &[]);
+    assert_eq!(world.heard(A), ["error"]);
+    assert_eq!(world.closed, [A]);
+    world.tell(Input::Opened(B));
+    let join = Message::Join {
+        sender: name(B),
+        versions: vec!["2".to_owned()],
+        metadata: Metadata::default(),
+    };
+    world.hear(B, join);
+    let said = world.said.remove(&B).unwrap();
+    let [Message::Error { message, .. }] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert_eq!(*message, RepoFault::Version.to_string());
+    assert_eq!(world.closed, [A, B]);
+    world.join(C, "c");
+    world.join(C, "c");
+    assert_eq!(world.closed, [A, B, C], "a second join is out of order");
+}
+
+#[test]
+fn who_never_joins_is_given_up() {
+    let mut world = World::new(OpenToAll);
+    world.tell(Input::Opened(A));
+    world.pass(limits::REPO_JOIN_WITHIN);
+    assert_eq!(world.closed, [A]);
+}
+
+/// Lets nobody but one in, and to nothing.
+#[derive(Debug)]
+struct Closed;
+
+impl RepoPolicy for Closed {
+    fn admits(&self, client: &ClientInfo) -> bool {
+        client.peer == "friend"
+    }
+
+    fn allows(&self, _: &ClientInfo, _: RecordId) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_policy_decides_who_links_and_to_what() {
+    let mut world = World::new(Closed);
+    world.join(A, "stranger");
+    assert_eq!(world.heard(A), ["error"]);
+    assert_eq!(world.closed, [A]);
+    world.join(B, "friend");
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(B, &[hash(2)]);
+    assert_eq!(world.heard(B), ["peer", "doc-unavailable"]);
+}
+
+#[test]
+fn who_reads_nothing_is_told_nothing_more_until_it_does() {
+    let mut world = World::with(&[A]);
+    let mut documents = Heads::default();
+    documents.all.insert(document(), vec![hash(0)]);
+    world.documents = documents;
+    world.sync(A, &[hash(0)]);
+    let mut queued = 0;
+    for byte in 1..=u8::MAX {
+        for high in 0..8 {
+            let mut bytes = [byte; 32];
+            bytes[0] = high;
+            let heads = vec![ChangeHash::from_bytes(bytes)];
+            world.documents.all.insert(document(), heads);
+            let changed = Input::Changed(document());
+            world
+                .hub
+                .handle(world.now, changed, &mut world.documents)
+                .unwrap();
+            while let Some(output) = world.hub.poll() {
+                queued += usize::from(matches!(output, Output::Send(..)));
+            }
+        }
+    }
+    assert_eq!(queued, limits::REPO_OUTBOX_MESSAGES);
+    world.said.clear();
+    world.tell(Input::Written(A, 1));
+    assert_eq!(world.heard(A), ["sync"], "the newest, once there is room");
+}
