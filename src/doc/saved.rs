@@ -49,7 +49,7 @@ pub(super) fn check(saved: &[u8]) -> Result<(), DocumentFault> {
     }
 }
 
-fn chunk<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), ChangeFault> {
+pub(super) fn chunk<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), ChangeFault> {
     let found = reader.array("chunk mark")?;
     if found != MAGIC {
         return Err(ChangeFault::Magic { found });
