@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::change::ChangeFault;
+use crate::codec::{Malformed, Problem};
 use crate::error::{Error, ErrorKind};
 use crate::id::ChangeHash;
 
@@ -64,6 +65,14 @@ pub enum DocumentFault {
 }
 
 impl DocumentFault {
+    /// Whether bytes end before what they say they hold.
+    pub const fn is_end_missing(&self) -> bool {
+        let Self::Change(ChangeFault::Malformed(Malformed { problem, .. })) = self else {
+            return false;
+        };
+        matches!(problem, Problem::Truncated { .. })
+    }
+
     /// A short name, stable across versions, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {

@@ -24,6 +24,7 @@ mod lcs;
 pub mod lens;
 mod materialise;
 mod outline;
+mod pieces;
 mod reconcile;
 mod saved;
 mod scope;
@@ -45,6 +46,7 @@ pub use inspect::{
 };
 pub use lens::{Lens, NO_LENS, Shown};
 pub use outline::{Outline, outline};
+pub use pieces::Pieces;
 pub use scope::{Replicating, replicating};
 pub use text::{Cursor, Expand, Mark, TextSpan};
 pub use value::key::order_key;
@@ -58,5 +60,7 @@ pub(crate) use automerge::ObjId;
 
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod pieces_tests;
 #[cfg(test)]
 mod tests;

@@ -73,6 +73,10 @@ pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest saved Automerge document after inflating, in bytes. Loading takes a few times that.
 pub const DOCUMENT_INFLATED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Most files, or other pieces, in which one saved document may come. A program that writes one for each
+/// edit and joins them once they weigh as much as the document before has 100,000 of a text of 10 MB.
+pub const DOCUMENT_PIECES_MAX: usize = 1 << 18;
+
 /// Most actors of a saved document.
 pub const DOCUMENT_ACTORS_MAX: usize = 65_536;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::Handle;
-use super::shared::{Shared, mismatched};
+use super::pieces::not_importable;
+use super::shared::Shared;
 use super::tasks::run_apart;
 use super::watch::{Filter, Watch};
 use crate::doc::{self, Document, Edit};
-use crate::engine::{Event, Reply};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::id::{ActorId, CollectionId, Heads, RecordId, RecordKey, SpaceId};
 use crate::record;
 use crate::replica::Admission;
@@ -248,27 +248,10 @@ impl Records {
             Ok((_, changes)) => Ok(changes),
             Err(fault) => Err(not_importable(fault)),
         };
-        let changes = run_apart(open).await?.into_iter().map(Ok).collect();
-        let correlation = self.shared().correlation();
-        let import = |ticket| Event::Import {
-            ticket,
-            key,
-            changes,
-            correlation,
-        };
-        match self.shared().ask(import).await? {
-            Reply::Imported(fates) => {
-                let applied = |it: &&Admission| matches!(it, Admission::Applied(_));
-                Ok(fates?.iter().filter(applied).count())
-            }
-            Reply::Captured(_)
-            | Reply::Delivered(_)
-            | Reply::Status(_)
-            | Reply::Compacted(_)
-            | Reply::Blob(_)
-            | Reply::Indexed(_)
-            | Reply::Quarantined(_) => Err(mismatched()),
-        }
+        let changes = run_apart(open).await?;
+        let fates = self.shared().take_in(key, changes).await?;
+        let applied = |it: &&Admission| matches!(it, Admission::Applied(_));
+        Ok(fates.iter().filter(applied).count())
     }
 
     /// Changes of all records from now on.
@@ -291,14 +274,4 @@ impl Records {
         let collection = Some((self.space, self.name.clone()));
         self.shared().watchers.add(Filter { collection, record })
     }
-}
-
-/// What is wrong with bytes that the caller brought is the caller's to mend.
-fn not_importable(fault: doc::DocumentFault) -> Error {
-    let mut kind = Error::from(fault.clone()).kind();
-    if kind != ErrorKind::TooLarge {
-        kind = ErrorKind::InvalidInput;
-    }
-    let message = format!("this is no Automerge document that can be taken in: {fault}");
-    Error::new(kind, message).with_source(fault)
 }

@@ -1,12 +1,17 @@
 //! Changes that can't be applied: kept with their reason, released when what they wait for comes.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+use super::keys::Slot;
+use super::read::{Rows, damaged};
 use crate::codec::{Malformed, Problem, Reader, Writer};
+use crate::error::Result as Outcome;
 use crate::id::{ChangeHash, CorrelationId, RecordKey, StoreId};
 use crate::limits;
+use crate::store::Table;
 use crate::time::WallTime;
 
 /// Why a change is in quarantine.
@@ -187,5 +192,31 @@ impl QuarantineRow {
             since,
             bytes,
         })
+    }
+}
+
+impl Rows<'_> {
+    /// The changes of a record that could not be applied. Changes that are here and no part of the
+    /// document are not among them, nor is what is wrong with the record as a whole.
+    ///
+    /// # Errors
+    /// When the store can't be read, or a row is damaged.
+    pub fn held(&self, slot: Slot) -> Outcome<Vec<ChangeHash>> {
+        let mut held = Vec::new();
+        let mut fault = None;
+        let prefix = slot.key();
+        self.prefix(Table::Quarantine, &prefix, &mut |key, row| {
+            let mut hash = Reader::new(key.get(prefix.len()..).unwrap_or_default());
+            let read = hash.array("change hash").map(ChangeHash::from_bytes);
+            match read.and_then(|hash| Ok((hash, QuarantineRow::decode(row)?))) {
+                Ok((hash, row)) => held.extend((!row.bytes.is_empty()).then_some(hash)),
+                Err(error) => fault = Some(error),
+            }
+            match fault {
+                None => ControlFlow::Continue(()),
+                Some(_) => ControlFlow::Break(()),
+            }
+        })?;
+        fault.map_or(Ok(held), |it| Err(damaged(Table::Quarantine, &it)))
     }
 }

@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod failures;
 mod files;
+mod folder;
 mod gate;
 mod history;
 mod hub;

@@ -103,8 +103,9 @@ pub(crate) enum Command {
     /// Attachments: put files into the store, get and fetch them, list and remove them.
     #[command(subcommand)]
     Blob(BlobCommand),
-    /// Read records from JSON lines, or one record from an Automerge file. One that was cut off is run
-    /// again: what is equal already is passed over.
+    /// Read records from JSON lines, one record from an Automerge file, or all documents of an
+    /// automerge-repo storage folder. One that was cut off is run again: what is equal already is
+    /// passed over.
     Import(ImportArgs),
     /// Write records as JSON lines, or one record as an Automerge file.
     Export(ExportArgs),
@@ -385,7 +386,13 @@ pub(crate) struct ImportArgs {
     pub(crate) collection: String,
     /// JSON lines, one object each, or - for stdin. "$id" names the record; without it each line
     /// makes a new one. A file ending in .automerge is one saved Automerge document.
-    pub(crate) file: PathBuf,
+    #[arg(required_unless_present = "automerge_repo")]
+    pub(crate) file: Option<PathBuf>,
+    /// Take in the documents that automerge-repo, or samod, keeps in this folder, each as the record of
+    /// its id. No program should be writing there. Ends with 2 if anything in it can't be taken in;
+    /// the rest is.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "key", "id"])]
+    pub(crate) automerge_repo: Option<PathBuf>,
     /// Name records by this field of theirs, if they have no "$id".
     #[arg(long, value_name = "FIELD")]
     pub(crate) key: Option<String>,

@@ -1,4 +1,4 @@
-//! `import`: JSON lines in batches, or one saved Automerge document.
+//! `import`: JSON lines in batches, or one saved Automerge document. `import_folder` has whole folders.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::lines::{Line, Lines};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::text::{counted, number};
-use crate::{reach, store};
+use crate::{import_folder, reach, store};
 
 /// Records of one transaction.
 const BATCH_RECORDS: usize = 500;
@@ -47,6 +47,9 @@ impl Tally {
 }
 
 pub(crate) async fn run(args: ImportArgs, space: SpaceId, out: Output) -> Result<(), Failure> {
+    if let Some(folder) = &args.automerge_repo {
+        return import_folder::run(&args, folder, space, out).await;
+    }
     // What cannot be read leaves no new store behind.
     let source = Source::open(&args)?;
     let node = store::open(store::builder(&args.store.store, space)).await?;
@@ -72,15 +75,20 @@ enum Source {
 
 impl Source {
     fn open(args: &ImportArgs) -> Result<Self, Failure> {
-        if args.file.extension().is_some_and(|it| it == "automerge") {
-            return read_document(&args.file).map(Self::Document);
+        let Some(file) = &args.file else {
+            return Err(Failure::usage(
+                "import reads a FILE, or a folder by --automerge-repo",
+            ));
+        };
+        if file.extension().is_some_and(|it| it == "automerge") {
+            return read_document(file).map(Self::Document);
         }
         if args.id.is_some() {
             return Err(Failure::usage(
                 "--id goes with an .automerge file; lines of JSON carry a \"$id\" each",
             ));
         }
-        Lines::open(&args.file).map(Self::Lines)
+        Lines::open(file).map(Self::Lines)
     }
 }
 
@@ -285,7 +293,7 @@ fn not_json(error: &serde_json::Error) -> Failure {
     Failure::input(format!("not JSON: {what} at column {}", error.column()))
 }
 
-fn acknowledge(ids: &[RecordId], wanted: bool, out: Output) -> Result<(), Failure> {
+pub(crate) fn acknowledge(ids: &[RecordId], wanted: bool, out: Output) -> Result<(), Failure> {
     if !wanted {
         return Ok(());
     }

@@ -15,6 +15,7 @@ mod failure;
 mod gate;
 mod history;
 mod import;
+mod import_folder;
 mod lines;
 mod migrate;
 mod output;
@@ -27,6 +28,7 @@ mod signals;
 #[cfg(feature = "sim")]
 mod sim;
 mod status;
+mod storage;
 mod store;
 mod text;
 mod watch;

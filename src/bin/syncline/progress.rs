@@ -87,6 +87,11 @@ impl Progress {
         }
     }
 
+    /// Prints something while the bar stands.
+    pub(crate) fn beside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
     /// Takes the bar away.
     pub(crate) fn finish(self) {
         drop(self);

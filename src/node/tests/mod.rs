@@ -10,6 +10,7 @@ mod indexes;
 mod links;
 mod migration_laws;
 mod migrations;
+mod pieces;
 mod presence;
 mod progress;
 mod queries;
