@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Records;
 use super::shared::{Shared, mismatched};
 use super::tasks::run_apart;
-use crate::doc::{Change, DocumentFault, Pieces};
+use crate::doc::{Change, DocumentFault, Pieces, Received};
 use crate::engine::{Event, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChangeHash, RecordId, RecordKey};
@@ -74,6 +74,7 @@ impl Records {
         };
         let (changes, refused) = run_apart(gather).await?;
         let hashes: Vec<_> = changes.iter().map(Change::hash).collect();
+        let changes = changes.into_iter().map(Ok).collect();
         let fates = self.shared().take_in(key.clone(), changes).await?;
         let is_new = |it: &Admission| matches!(it, Admission::Applied(_));
         let new = fates.iter().filter(|it| is_new(it)).count();
@@ -90,7 +91,7 @@ impl Shared {
     pub(super) async fn take_in(
         &self,
         key: RecordKey,
-        changes: Vec<Change>,
+        changes: Vec<Received>,
     ) -> Result<Vec<Admission>> {
         if changes.is_empty() {
             return Ok(Vec::new());
@@ -99,7 +100,7 @@ impl Shared {
         let import = |ticket| Event::Import {
             ticket,
             key,
-            changes: changes.into_iter().map(Ok).collect(),
+            changes,
             correlation,
         };
         match self.ask(import).await? {

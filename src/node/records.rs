@@ -249,6 +249,7 @@ impl Records {
             Err(fault) => Err(not_importable(fault)),
         };
         let changes = run_apart(open).await?;
+        let changes = changes.into_iter().map(Ok).collect();
         let fates = self.shared().take_in(key, changes).await?;
         let applied = |it: &&Admission| matches!(it, Admission::Applied(_));
         Ok(fates.iter().filter(applied).count())

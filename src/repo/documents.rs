@@ -118,7 +118,14 @@ impl RepoHub {
         for (hash, fate) in hashes.into_iter().zip(fates) {
             match fate {
                 Admission::Held(Reason::Waiting { missing }) => open.state.waits(hash, missing),
-                Admission::Held(_) => open.state.refuses(hash),
+                Admission::Held(reason) => {
+                    tracing::warn!(%reason, document = %place.1, "a change of an automerge-repo client is in quarantine");
+                    open.state.refuses(hash);
+                    // Of bytes that can't be read the change's name is not known, but what they were for.
+                    if matches!(reason, Reason::Malformed(_)) {
+                        open.state.gives_up(&pending.sync.heads);
+                    }
+                }
                 Admission::Applied(_) | Admission::Duplicate => {}
             }
         }

@@ -10,12 +10,10 @@ use tokio::time::sleep;
 use super::link::Outlet;
 use super::{Inbox, RepoShared};
 use crate::doc::Received;
-use crate::engine::{Event, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordId;
 use crate::limits;
-use crate::node::shared::{Shared, lock, mismatched};
-use crate::replica::Admission;
+use crate::node::shared::{Shared, lock};
 use crate::repo::{ClientId, Documents, Input, Library, Output, RepoHub};
 use crate::telemetry::names;
 
@@ -178,7 +176,7 @@ impl<D: Documents> Driver<D> {
     fn bring(&self, id: ClientId, document: RecordId, changes: Vec<Received>) {
         let (shared, repo) = (Arc::clone(&self.shared), Arc::clone(&self.repo));
         self.shared.tasks.spawn(async move {
-            let fates = import(&shared, repo.key(document), changes).await;
+            let fates = shared.take_in(repo.key(document), changes).await;
             let taken = Input::Taken(id, document, fates);
             drop(
                 repo.inbox
@@ -186,30 +184,6 @@ impl<D: Documents> Driver<D> {
                     .await,
             );
         });
-    }
-}
-
-async fn import(
-    shared: &Shared,
-    key: crate::id::RecordKey,
-    changes: Vec<Received>,
-) -> Result<Vec<Admission>> {
-    let correlation = shared.correlation();
-    let import = |ticket| Event::Import {
-        ticket,
-        key,
-        changes,
-        correlation,
-    };
-    match shared.ask(import).await? {
-        Reply::Imported(fates) => fates,
-        Reply::Captured(_)
-        | Reply::Delivered(_)
-        | Reply::Status(_)
-        | Reply::Compacted(_)
-        | Reply::Blob(_)
-        | Reply::Indexed(_)
-        | Reply::Quarantined(_) => Err(mismatched()),
     }
 }
 

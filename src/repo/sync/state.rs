@@ -103,6 +103,16 @@ impl SyncState {
         }
     }
 
+    /// Bytes came that were to lead to these heads of theirs, and can't be read: they are not asked for
+    /// again, unless they are here by another way.
+    pub fn gives_up(&mut self, heads: &[ChangeHash]) {
+        for head in heads {
+            if !self.waiting.contains_key(head) {
+                self.refuses(*head);
+            }
+        }
+    }
+
     /// Takes in what a message says. The changes that it `brought`, if any, have been taken in already.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use ::bytes::Bytes;
 use crate::error::Result;
 use crate::id::{ChangeHash, RecordId};
 use crate::limits;
+use crate::replica::{Admission, Reason};
 use crate::repo::message::{Envelope, Metadata, StorageHeads};
 use crate::repo::sync::{Lineage, Link, SyncMessage};
 use crate::repo::{
@@ -69,6 +70,7 @@ struct World {
     now: Now,
     said: BTreeMap<ClientId, Vec<Message>>,
     closed: Vec<ClientId>,
+    taken: Vec<(ClientId, RecordId)>,
 }
 
 const A: ClientId = ClientId(1);
@@ -95,6 +97,7 @@ impl World {
             },
             said: BTreeMap::new(),
             closed: Vec::new(),
+            taken: Vec::new(),
         }
     }
 
@@ -123,7 +126,7 @@ impl World {
                 }
                 Output::Close(id) => self.closed.push(id),
                 Output::Trust(_) => {}
-                Output::Take(..) => panic!("no changes are brought here"),
+                Output::Take(id, document, _) => self.taken.push((id, document)),
             }
         }
     }
@@ -166,6 +169,25 @@ impl World {
             data: sync.encode().into(),
         };
         self.hear(id, message);
+    }
+
+    /// A client brings bytes for a head of its own.
+    fn bring(&mut self, id: ClientId, head: ChangeHash) {
+        let sync = SyncMessage {
+            heads: vec![head],
+            ..SyncMessage::default()
+        };
+        let bytes = crate::doc::refuse(Bytes::from_static(b"x"), "wrong".to_owned());
+        let heard = Heard {
+            message: Message::Sync {
+                envelope: envelope(id),
+                is_request: false,
+                data: sync.encode().into(),
+            },
+            sync: Some(sync),
+            changes: vec![Err(bytes)],
+        };
+        self.tell(Input::Heard(id, Ok(heard)));
     }
 
     fn whisper(&mut self, id: ClientId, count: u64) {
@@ -254,6 +276,40 @@ fn the_same_is_not_said_twice_to_who_says_the_same_again() {
         world.sync(A, &[hash(2)]);
     }
     assert_eq!(world.heard(A), [""; 0]);
+}
+
+#[test]
+fn what_can_not_be_taken_in_is_answered_and_not_asked_for_again() {
+    let mut world = World::with(&[A]);
+    world.sync(A, &[hash(2)]);
+    assert_eq!(world.heard(A), ["sync"], "it is asked for its change");
+    world.bring(A, hash(2));
+    assert_eq!(world.taken, [(A, document())]);
+    assert_eq!(
+        world.heard(A),
+        [""; 0],
+        "nothing is said before it is stored"
+    );
+    let fates = vec![Admission::Held(Reason::Malformed("wrong".to_owned()))];
+    world.tell(Input::Taken(A, document(), Ok(fates)));
+    let said = world.said.remove(&A).unwrap();
+    let [Message::Sync { data, .. }] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    let answer = SyncMessage::decode(data).unwrap();
+    assert!(answer.need.is_empty() && answer.heads.is_empty());
+    world.sync(A, &[hash(2)]);
+    assert_eq!(world.heard(A), [""; 0]);
+}
+
+#[test]
+fn a_store_that_fails_ends_the_link_so_that_the_changes_come_again() {
+    let mut world = World::with(&[A]);
+    world.bring(A, hash(2));
+    let full = crate::Error::new(crate::ErrorKind::DiskFull, "the disk is full");
+    world.tell(Input::Taken(A, document(), Err(full)));
+    assert_eq!(world.closed, [A]);
+    assert_eq!(world.heard(A), [""; 0], "nothing is acknowledged");
 }
 
 #[test]
