@@ -62,7 +62,7 @@ const MODULES: &[(&str, Purity, &str)] = &[
     (
         "sim",
         Pure,
-        "error limits telemetry plant time entropy id blob doc conflict contract record query access reconcile wire session peer store replica engine",
+        "codec error limits telemetry plant time entropy id blob doc conflict contract record query access reconcile wire session peer store replica engine repo",
     ),
 ];
 

@@ -21,6 +21,8 @@ mod lies;
 mod material;
 mod query;
 mod reconcile;
+#[cfg(feature = "automerge-repo")]
+mod repo;
 mod script;
 mod session;
 #[cfg(feature = "redb")]
@@ -34,6 +36,8 @@ pub use intake::intake;
 pub use json::json;
 pub use query::query;
 pub use reconcile::reconcile;
+#[cfg(feature = "automerge-repo")]
+pub use repo::repo;
 pub use session::session;
 #[cfg(feature = "redb")]
 pub use store::store;
@@ -53,6 +57,8 @@ pub const TARGETS: &[Target] = &[
     ("json", json),
     ("query", query),
     ("reconcile", reconcile),
+    #[cfg(feature = "automerge-repo")]
+    ("repo", repo),
     ("session", session),
     #[cfg(feature = "redb")]
     ("store", store),

@@ -1,0 +1,2 @@
+#![no_main]
+syncline_fuzz::target!(repo);
