@@ -5,15 +5,20 @@ use std::collections::BTreeSet;
 use super::steps::Rule;
 use crate::engine::Engine;
 use crate::id::{BlobId, StoreId};
+use crate::limits;
 use crate::sim::host::Host;
 use crate::sim::oracle::{Failure, Verdict};
 use crate::sim::run::Run;
 use crate::sim::world::World;
 
+/// Steps in which everything is swept that a run can leave.
+const SWEEPS_MAX: u32 = 64;
+
 impl Run<'_> {
     /// What is wanted came from who has it, what is to be had by rule is wanted, and nothing is left of
     /// what was removed.
     pub(in crate::sim) fn attachments_came(&mut self, live: &[usize]) -> Verdict {
+        self.sweep(live)?;
         for host in live {
             self.oracle
                 .look_at_blobs(&self.world, *host, self.classes)?;
@@ -26,6 +31,22 @@ impl Run<'_> {
             }
             self.wanted_came(*host, engine)?;
             self.names_are_known(*host, engine)?;
+        }
+        Ok(())
+    }
+
+    /// Gives all the time that sweeping takes: a host that is alone is in step the moment it is started anew,
+    /// and has had no time since.
+    fn sweep(&mut self, live: &[usize]) -> Verdict {
+        for _ in 0..SWEEPS_MAX {
+            let sweeps = |it: &usize| {
+                self.engine(*it)
+                    .is_some_and(|it| it.replica().has_loose_chunks())
+            };
+            if !live.iter().any(sweeps) {
+                break;
+            }
+            self.advance(limits::BLOB_SWEEP_PAUSE)?;
         }
         Ok(())
     }
