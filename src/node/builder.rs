@@ -329,7 +329,6 @@ impl Builder {
             horizon: self.horizon,
             blobs: self.blobs,
         };
-        let connectors = connectors(self.connectors);
         let store = self.place.open()?;
         let rulings = Arc::new(self.rulings);
         let held: Vec<_> = config.spaces.iter().map(|it| it.0).collect();
@@ -351,7 +350,7 @@ impl Builder {
             space: home,
             tasks: Tasks::new(runtime),
             blob_bytes_max,
-            connectors,
+            connectors: connectors(self.connectors),
             clock: SystemClock::new(),
             inbox,
             inbound: Arc::new(Semaphore::new(limits::INBOUND_BYTES_MAX / 1024)),

@@ -158,12 +158,13 @@ impl RepoHub {
         open.state
             .receive(&pending.sync, pending.brought, lineage)?;
         let is_here = !lineage.heads().is_empty();
+        let is_coming = open.state.is_supplied();
         self.saw_heads(now, id, document, &pending.sync.heads);
         let has_any = !pending.sync.heads.is_empty();
         if is_here {
             self.wanted.found(document);
         } else if has_any {
-            self.wanted.is_coming(now.instant, document);
+            self.wanted.expect(now.instant, document, is_coming);
         } else if pending.is_request {
             let open = self.open.get(&document).into_iter().flatten();
             let is_coming = open.copied().any(|it| self.has_some(it, document));

@@ -46,22 +46,20 @@ impl RepoHub {
     pub(super) fn pass_on(
         &mut self,
         (now, id): (Instant, ClientId),
-        from: Envelope,
+        from: &Envelope,
         (session, count): (String, u64),
-        data: Bytes,
+        data: &Bytes,
     ) {
         let client = self.clients.get_mut(&id);
-        let is_within = data.len() <= limits::REPO_EPHEMERAL_BYTES_MAX
-            && client.is_some_and(|it| it.ephemerals.take(now));
-        if !is_within {
-            metrics::counter!(names::REPO_EPHEMERAL_DROPPED).increment(1);
+        let Some(client) = client.filter(|it| it.open.contains_key(&from.document)) else {
+            return;
+        };
+        // Stock clients say what they have heard once more: such an echo costs nobody a place.
+        if !self.sessions.is_news(&from.sender, session.clone(), count) {
             return;
         }
-        let is_open = self
-            .clients
-            .get(&id)
-            .is_some_and(|it| it.open.contains_key(&from.document));
-        if !is_open || !self.sessions.is_news(&from.sender, session.clone(), count) {
+        if data.len() > limits::REPO_EPHEMERAL_BYTES_MAX || !client.ephemerals.take(now) {
+            metrics::counter!(names::REPO_EPHEMERAL_DROPPED).increment(1);
             return;
         }
         let document = from.document;

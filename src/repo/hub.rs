@@ -25,7 +25,7 @@ pub enum Input {
     /// A client's link is open.
     Opened(ClientId),
     /// A client said something.
-    Heard(ClientId, Result<Heard, RepoFault>),
+    Heard(ClientId, Result<Box<Heard>, RepoFault>),
     /// A message of so many bytes was written to a client.
     Written(ClientId, usize),
     /// A client's link has ended.
@@ -110,7 +110,7 @@ impl RepoHub {
     pub fn handle(&mut self, now: Now, input: Input, documents: &mut dyn Documents) -> Result<()> {
         match input {
             Input::Opened(id) => self.opened(now.instant, id),
-            Input::Heard(id, Ok(heard)) => return self.heard(now, id, heard, documents),
+            Input::Heard(id, Ok(heard)) => return self.heard(now, id, *heard, documents),
             Input::Heard(id, Err(fault)) => self.refuse(id, &fault),
             Input::Written(id, bytes) => return self.written(id, bytes, documents),
             Input::Gone(id) => self.gone(id),
@@ -210,7 +210,7 @@ impl RepoHub {
                 count,
                 session,
                 data,
-            } => self.pass_on((now.instant, id), envelope, (session, count), data),
+            } => self.pass_on((now.instant, id), &envelope, (session, count), &data),
             Message::Subscribe { add, remove, .. } => self.subscribe(id, add, &remove),
             Message::StorageHeads { envelope, heads } => {
                 self.storage_heads(id, envelope.document, heads);

@@ -33,3 +33,8 @@ pub use policy::{OpenToAll, RepoPolicy};
 
 #[cfg(test)]
 mod tests;
+
+/// The guide, whose example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/automerge-repo.md")]
+struct Guide;

@@ -5,6 +5,7 @@
 //! on its way, and an application that hears "unavailable" gives up: so the answer takes a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::client::ClientId;
 use crate::id::RecordId;
@@ -21,20 +22,23 @@ struct Question {
     answer_by: Instant,
 }
 
+const fn wait(is_coming: bool) -> Duration {
+    if is_coming {
+        limits::REPO_ARRIVES_WITHIN
+    } else {
+        limits::REPO_APPEARS_WITHIN
+    }
+}
+
 impl Wanted {
     /// A client asks for a document, of which somebody may have said that it is coming.
     pub(super) fn ask(&mut self, now: Instant, id: ClientId, document: RecordId, is_coming: bool) {
         if self.0.len() >= limits::REPO_WANTED_MAX && !self.0.contains_key(&document) {
             self.0.pop_first();
         }
-        let wait = if is_coming {
-            limits::REPO_ARRIVES_WITHIN
-        } else {
-            limits::REPO_APPEARS_WITHIN
-        };
         let question = self.0.entry(document).or_insert_with(|| Question {
             asking: BTreeSet::new(),
-            answer_by: now + wait,
+            answer_by: now + wait(is_coming),
         });
         question.asking.insert(id);
     }
@@ -44,10 +48,10 @@ impl Wanted {
         self.0.remove(&document);
     }
 
-    /// A client has it, and gets time to send it.
-    pub(super) fn is_coming(&mut self, now: Instant, document: RecordId) {
+    /// A client says that it has it: it gets time to send it, unless what it has can't be taken in.
+    pub(super) fn expect(&mut self, now: Instant, document: RecordId, is_coming: bool) {
         if let Some(question) = self.0.get_mut(&document) {
-            question.answer_by = question.answer_by.max(now + limits::REPO_ARRIVES_WITHIN);
+            question.answer_by = now + wait(is_coming);
         }
     }
 

@@ -141,7 +141,13 @@ impl Device {
                 self.say();
             }
             Message::Unavailable(_) => {}
-            other => panic!("unexpected: {other:?}"),
+            other @ (Message::Join { .. }
+            | Message::Error { .. }
+            | Message::Leave { .. }
+            | Message::Ephemeral { .. }
+            | Message::Subscribe { .. }
+            | Message::StorageHeads { .. }
+            | Message::Unknown(_)) => panic!("unexpected: {other:?}"),
         }
     }
 }
@@ -242,7 +248,7 @@ impl<D: Documents> World<D> {
         let Some(bytes) = link.up.pop_front() else {
             return false;
         };
-        let heard = Input::Heard(link.id, Heard::read(&bytes));
+        let heard = Input::Heard(link.id, Heard::read(&bytes).map(Box::new));
         self.messages += 1;
         self.tell(heard);
         true

@@ -90,7 +90,7 @@ pub(in crate::node) async fn run(
     both.instrument(span).await;
     drop(
         inbox
-            .send(Message::Input(Box::new(Input::Gone(id)), Vec::new()))
+            .send(Message::Input(Input::Gone(id), Vec::new()))
             .await,
     );
 }
@@ -139,7 +139,7 @@ async fn read(
         let Ok(turn) = Arc::clone(&ahead).acquire_owned().await else {
             return;
         };
-        let message = Message::Input(Box::new(Input::Heard(id, heard)), vec![room, turn]);
+        let message = Message::Input(Input::Heard(id, heard.map(Box::new)), vec![room, turn]);
         if repo.inbox.send(message).await.is_err() {
             return;
         }
@@ -214,7 +214,7 @@ async fn write(
         if size > 0 {
             count(&shared.traffic.sent_bytes, names::SENT_BYTES, size);
             count(&shared.traffic.sent_frames, names::SENT_FRAMES, 1);
-            let written = Message::Input(Box::new(Input::Written(id, size)), Vec::new());
+            let written = Message::Input(Input::Written(id, size), Vec::new());
             if inbox.send(written).await.is_err() {
                 return;
             }

@@ -23,7 +23,7 @@ pub(in crate::node) enum Message {
     /// There is a new link.
     Opened(ClientId, Outlet),
     /// Something happened; with it comes the room that it takes until it is handled.
-    Input(Box<Input>, Vec<OwnedSemaphorePermit>),
+    Input(Input, Vec<OwnedSemaphorePermit>),
 }
 
 #[derive(Debug)]
@@ -113,10 +113,10 @@ impl<D: Documents> Driver<D> {
                     self.handle(Input::Opened(id));
                 }
                 Some(Message::Input(input, room)) => {
-                    if let Input::Gone(id) = &*input {
+                    if let Input::Gone(id) = &input {
                         self.links.remove(id);
                     }
-                    self.handle(*input);
+                    self.handle(input);
                     drop(room);
                 }
                 None => return,
@@ -178,11 +178,7 @@ impl<D: Documents> Driver<D> {
         self.shared.tasks.spawn(async move {
             let fates = shared.take_in(repo.key(document), changes).await;
             let taken = Input::Taken(id, document, fates);
-            drop(
-                repo.inbox
-                    .send(Message::Input(Box::new(taken), Vec::new()))
-                    .await,
-            );
+            drop(repo.inbox.send(Message::Input(taken, Vec::new())).await);
         });
     }
 }

@@ -79,9 +79,9 @@ impl SyncMessage {
             have.bloom.encode(&mut writer);
         }
         writer.count(self.chunks.len());
-        self.chunks.iter().for_each(|it| {
-            writer.bytes(it);
-        });
+        for chunk in &self.chunks {
+            writer.bytes(chunk);
+        }
         if let Some(flags) = self.flags {
             let reset = if flags.reset { RESET } else { 0 };
             let read_only = if flags.read_only { READ_ONLY } else { 0 };
@@ -147,9 +147,9 @@ impl Flags {
 
 fn write_hashes(writer: &mut Writer, hashes: &[ChangeHash]) {
     writer.count(hashes.len());
-    hashes.iter().for_each(|it| {
-        writer.raw(it.as_bytes());
-    });
+    for hash in hashes {
+        writer.raw(hash.as_bytes());
+    }
 }
 
 /// Hashes, sorted.

@@ -67,9 +67,8 @@ pub struct SyncState {
     /// Sent, and not known to have arrived.
     sent: BTreeSet<ChangeHash>,
     in_flight: bool,
-    has_responded: bool,
-    reads_version_2: bool,
-    is_read_only: bool,
+    /// What they can do, as they said; who says so reads version 2.
+    flags: Option<Flags>,
     /// What was needed, by which heads of theirs, when it was said last.
     said: Option<(Vec<ChangeHash>, Vec<ChangeHash>)>,
     /// Changes of theirs that wait here for others.
@@ -79,9 +78,10 @@ pub struct SyncState {
 }
 
 impl SyncState {
-    /// Whether the client has said that it has something of the document.
+    /// Whether the client has said that it has something of the document, and that may yet be taken in.
     pub fn is_supplied(&self) -> bool {
-        self.their_heads.as_ref().is_some_and(|it| !it.is_empty())
+        let heads = self.their_heads.iter().flatten();
+        heads.copied().any(|it| !self.refused.contains(&it))
     }
 
     /// Their heads, as they said last.
@@ -125,8 +125,7 @@ impl SyncState {
     ) -> Result<()> {
         self.in_flight = false;
         if let Some(flags) = message.flags {
-            self.reads_version_2 = true;
-            self.is_read_only = flags.read_only;
+            self.flags = Some(flags);
             if flags.reset {
                 self.sent.clear();
             }
@@ -175,12 +174,12 @@ impl SyncState {
         let need = self.need(document)?;
         let (chunks, sent, is_all) = self.changes(document, need.is_empty())?;
         let theirs = self.their_heads.clone().unwrap_or_default();
-        if self.last_sent == heads && self.has_responded && chunks.is_empty() {
+        if self.last_sent == heads
+            && chunks.is_empty()
+            && let Some((said, by)) = &self.said
+        {
             let is_level = self.their_heads.as_ref() == Some(&heads);
-            let is_said = self
-                .said
-                .as_ref()
-                .is_some_and(|(said, by)| (said, by) == (&need, &theirs));
+            let is_said = (said, by) == (&need, &theirs);
             if is_level || is_said || self.in_flight {
                 return Ok(None);
             }
@@ -197,7 +196,6 @@ impl SyncState {
             // Automerge asks for what is missing in between before it says what it has.
             Vec::new()
         };
-        self.has_responded = true;
         self.in_flight = true;
         self.last_sent.clone_from(&heads);
         self.sent.extend(sent);
@@ -212,7 +210,7 @@ impl SyncState {
         have: Vec<Have>,
         chunks: Vec<Bytes>,
     ) -> SyncMessage {
-        let is_version_2 = self.reads_version_2;
+        let is_version_2 = self.flags.is_some();
         let chunks = match chunks.as_slice() {
             [] | [_] => chunks,
             many if is_version_2 => vec![Bytes::from(many.concat())],
@@ -259,7 +257,7 @@ impl SyncState {
         if theirs == document.heads() {
             return Ok((Vec::new(), Vec::new(), true));
         }
-        if self.is_read_only || !is_known {
+        if self.flags.is_some_and(|it| it.read_only) || !is_known {
             return Ok((Vec::new(), Vec::new(), false));
         }
         let mut wanted = document.since(&self.shared)?;
@@ -268,7 +266,7 @@ impl SyncState {
             return Ok((Vec::new(), Vec::new(), true));
         }
         let max = limits::REPO_CHANGES_BYTES;
-        let (chunks, count) = document.chunks(&wanted, max, self.reads_version_2)?;
+        let (chunks, count) = document.chunks(&wanted, max, self.flags.is_some())?;
         let is_all = count >= wanted.len();
         let sent = wanted.iter().take(count).map(|it| it.hash).collect();
         Ok((chunks, sent, is_all))

@@ -1,232 +1,17 @@
 //! What a hub does with clients that ask, leave, cheat and repeat themselves.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::bytes::Bytes;
 
-use crate::error::Result;
+use super::world::{A, B, C, Heads, World, document, envelope, hash, name};
 use crate::id::{ChangeHash, RecordId};
 use crate::limits;
 use crate::replica::{Admission, Reason};
-use crate::repo::message::{Envelope, Metadata, StorageHeads};
-use crate::repo::sync::{Lineage, Link, SyncMessage};
-use crate::repo::{
-    ClientId, ClientInfo, Documents, Heard, Input, Message, OpenToAll, Output, RepoConfig,
-    RepoFault, RepoHub, RepoPolicy,
-};
-use crate::time::{Instant, Now, WallTime};
-
-/// Documents of which the heads are known and nothing else.
-#[derive(Debug, Default)]
-struct Heads {
-    all: BTreeMap<RecordId, Vec<ChangeHash>>,
-    current: Option<Document>,
-}
-
-#[derive(Debug)]
-struct Document(Vec<ChangeHash>);
-
-impl Documents for Heads {
-    fn lineage(&mut self, document: RecordId) -> Result<&mut dyn Lineage> {
-        let heads = self.all.get(&document).cloned().unwrap_or_default();
-        Ok(self.current.insert(Document(heads)))
-    }
-
-    fn rest(&mut self) {}
-}
-
-impl Lineage for Document {
-    fn heads(&self) -> &[ChangeHash] {
-        &self.0
-    }
-
-    fn holds(&mut self, hash: &ChangeHash) -> Result<bool> {
-        Ok(self.0.contains(hash))
-    }
-
-    fn since(&mut self, known: &[ChangeHash]) -> Result<Vec<Link>> {
-        let lacking = self.0.iter().filter(|it| !known.contains(it));
-        Ok((0..)
-            .zip(lacking)
-            .map(|(position, hash)| Link {
-                position,
-                hash: *hash,
-            })
-            .collect())
-    }
-
-    fn chunks(&mut self, wanted: &[Link], _: usize, _: bool) -> Result<(Vec<Bytes>, usize)> {
-        let chunks = vec![Bytes::from_static(b"chunk"); wanted.len()];
-        Ok((chunks, wanted.len()))
-    }
-}
-
-/// A hub, and what it has said to each client.
-struct World {
-    hub: RepoHub,
-    documents: Heads,
-    now: Now,
-    said: BTreeMap<ClientId, Vec<Message>>,
-    closed: Vec<ClientId>,
-    taken: Vec<(ClientId, RecordId)>,
-}
-
-const A: ClientId = ClientId(1);
-const B: ClientId = ClientId(2);
-const C: ClientId = ClientId(3);
-
-fn document() -> RecordId {
-    RecordId::named("document")
-}
-
-impl World {
-    fn new(policy: impl RepoPolicy + 'static) -> Self {
-        let config = RepoConfig {
-            peer: "hub".to_owned(),
-            storage: "hub-storage".to_owned(),
-            policy: Arc::new(policy),
-        };
-        Self {
-            hub: RepoHub::new(config),
-            documents: Heads::default(),
-            now: Now {
-                instant: Instant::from_micros(1),
-                wall: WallTime::from_millis(1_000),
-            },
-            said: BTreeMap::new(),
-            closed: Vec::new(),
-            taken: Vec::new(),
-        }
-    }
-
-    /// One among clients that have joined.
-    fn with(clients: &[ClientId]) -> Self {
-        let mut world = Self::new(OpenToAll);
-        clients.iter().for_each(|it| world.join(*it, &name(*it)));
-        world.said.clear();
-        world
-    }
-
-    fn tell(&mut self, input: Input) {
-        self.hub
-            .handle(self.now, input, &mut self.documents)
-            .unwrap();
-        while let Some(output) = self.hub.poll() {
-            match output {
-                Output::Send(id, bytes) => {
-                    let size = bytes.len();
-                    let message = Message::decode(&bytes.into()).unwrap();
-                    self.said.entry(id).or_default().push(message);
-                    let written = Input::Written(id, size);
-                    self.hub
-                        .handle(self.now, written, &mut self.documents)
-                        .unwrap();
-                }
-                Output::Close(id) => self.closed.push(id),
-                Output::Trust(_) => {}
-                Output::Take(id, document, _) => self.taken.push((id, document)),
-            }
-        }
-    }
-
-    fn hear(&mut self, id: ClientId, message: Message) {
-        let sync = match &message {
-            Message::Sync { data, .. } => Some(SyncMessage::decode(data).unwrap()),
-            _ => None,
-        };
-        let heard = Heard {
-            message,
-            sync,
-            changes: Vec::new(),
-        };
-        self.tell(Input::Heard(id, Ok(heard)));
-    }
-
-    fn join(&mut self, id: ClientId, peer: &str) {
-        self.tell(Input::Opened(id));
-        let join = Message::Join {
-            sender: peer.to_owned(),
-            versions: vec!["1".to_owned()],
-            metadata: Metadata {
-                storage: Some(format!("storage-{}", id.0)),
-                is_ephemeral: false,
-            },
-        };
-        self.hear(id, join);
-    }
-
-    /// A client says which heads it has; asks, if it has none.
-    fn sync(&mut self, id: ClientId, heads: &[ChangeHash]) {
-        let sync = SyncMessage {
-            heads: heads.to_vec(),
-            ..SyncMessage::default()
-        };
-        let message = Message::Sync {
-            envelope: envelope(id),
-            is_request: heads.is_empty(),
-            data: sync.encode().into(),
-        };
-        self.hear(id, message);
-    }
-
-    /// A client brings bytes for a head of its own.
-    fn bring(&mut self, id: ClientId, head: ChangeHash) {
-        let sync = SyncMessage {
-            heads: vec![head],
-            ..SyncMessage::default()
-        };
-        let bytes = crate::doc::refuse(Bytes::from_static(b"x"), "wrong".to_owned());
-        let heard = Heard {
-            message: Message::Sync {
-                envelope: envelope(id),
-                is_request: false,
-                data: sync.encode().into(),
-            },
-            sync: Some(sync),
-            changes: vec![Err(bytes)],
-        };
-        self.tell(Input::Heard(id, Ok(heard)));
-    }
-
-    fn whisper(&mut self, id: ClientId, count: u64) {
-        let message = Message::Ephemeral {
-            envelope: envelope(id),
-            count,
-            session: "session".to_owned(),
-            data: Bytes::from_static(b"\x01"),
-        };
-        self.hear(id, message);
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.now.instant = self.now.instant + time;
-        self.tell(Input::Timer);
-    }
-
-    /// What a client was told since it was asked last.
-    fn heard(&mut self, id: ClientId) -> Vec<&'static str> {
-        let said = self.said.remove(&id).unwrap_or_default();
-        said.iter().map(Message::kind).collect()
-    }
-}
-
-fn name(id: ClientId) -> String {
-    format!("client-{}", id.0)
-}
-
-fn envelope(id: ClientId) -> Envelope {
-    Envelope {
-        sender: name(id),
-        target: "hub".to_owned(),
-        document: document(),
-    }
-}
-
-fn hash(byte: u8) -> ChangeHash {
-    ChangeHash::from_bytes([byte; 32])
-}
+use crate::repo::message::{Metadata, StorageHeads};
+use crate::repo::sync::SyncMessage;
+use crate::repo::{ClientId, ClientInfo, Input, Message, OpenToAll, Output, RepoFault, RepoPolicy};
 
 #[test]
 fn who_asks_for_what_nobody_has_hears_it_in_a_moment_and_gets_it_later() {
@@ -280,7 +65,7 @@ fn the_same_is_not_said_twice_to_who_says_the_same_again() {
 
 #[test]
 fn what_can_not_be_taken_in_is_answered_and_not_asked_for_again() {
-    let mut world = World::with(&[A]);
+    let mut world = World::with(&[A, B]);
     world.sync(A, &[hash(2)]);
     assert_eq!(world.heard(A), ["sync"], "it is asked for its change");
     world.bring(A, hash(2));
@@ -300,6 +85,9 @@ fn what_can_not_be_taken_in_is_answered_and_not_asked_for_again() {
     assert!(answer.need.is_empty() && answer.heads.is_empty());
     world.sync(A, &[hash(2)]);
     assert_eq!(world.heard(A), [""; 0]);
+    world.sync(B, &[]);
+    world.pass(limits::REPO_APPEARS_WITHIN);
+    assert_eq!(world.heard(B), ["doc-unavailable"], "nothing is on its way");
 }
 
 #[test]
@@ -350,6 +138,28 @@ fn ephemeral_messages_come_no_faster_than_they_may() {
     }
     let rate = usize::try_from(limits::REPO_EPHEMERAL_RATE).unwrap();
     assert_eq!(world.heard(B).len(), rate);
+}
+
+/// Stock clients send what they have heard back, in the name of its author.
+#[test]
+fn echoes_take_no_place_from_who_sends_them() {
+    let mut world = World::with(&[A, B]);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(A, &[hash(1)]);
+    world.sync(B, &[hash(1)]);
+    world.whisper(A, 1);
+    for _ in 0..2 * limits::REPO_EPHEMERAL_BURST {
+        let echo = Message::Ephemeral {
+            envelope: envelope(A),
+            count: 1,
+            session: "session".to_owned(),
+            data: Bytes::from_static(b"\x01"),
+        };
+        world.hear(B, echo);
+    }
+    world.said.clear();
+    world.whisper(B, 1);
+    assert_eq!(world.heard(A), ["ephemeral"]);
 }
 
 #[test]

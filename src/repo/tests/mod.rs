@@ -4,3 +4,4 @@
 mod bytes;
 mod hub;
 mod sync;
+mod world;

@@ -46,7 +46,7 @@ pub fn repo(data: &[u8]) {
                 "it reads as it was written"
             );
         }
-        world.tell(Input::Heard(STRANGER, heard));
+        world.tell(Input::Heard(STRANGER, heard.map(Box::new)));
     }
     world.join(HONEST, "honest");
     let said = world.said;
@@ -59,7 +59,10 @@ pub fn repo(data: &[u8]) {
         is_request: false,
         data: SyncMessage::default().encode().into(),
     };
-    world.tell(Input::Heard(HONEST, Heard::read(&message.encode().into())));
+    world.tell(Input::Heard(
+        HONEST,
+        Heard::read(&message.encode().into()).map(Box::new),
+    ));
     assert!(world.said > said, "an honest client is answered");
 }
 
@@ -116,7 +119,10 @@ impl<D: Documents> World<D> {
             versions: vec!["1".to_owned()],
             metadata: Metadata::default(),
         };
-        self.tell(Input::Heard(id, Heard::read(&join.encode().into())));
+        self.tell(Input::Heard(
+            id,
+            Heard::read(&join.encode().into()).map(Box::new),
+        ));
     }
 
     fn tell(&mut self, input: Input) {

@@ -262,6 +262,10 @@ impl Upgrade {
         let config = Some(self.limits.config());
         let mut protocol = Protocol::Syncline;
         let takes_foreign = self.takes_foreign;
+        #[expect(
+            clippy::result_large_err,
+            reason = "the signature is the library's, the error is moved once"
+        )]
         let select = |request: &Request, response: Response| {
             if takes_foreign && !request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL) {
                 protocol = Protocol::AutomergeRepo;
