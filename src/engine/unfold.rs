@@ -19,7 +19,7 @@ pub(super) type Frame = Result<Inbound, (ErrorCode, String)>;
 
 /// What came on a link from the frame on that waits for a record's graph. An honest peer stops when its
 /// credit is used up; what others send is bounded by the shell, which keeps the room of these frames
-/// taken ([`Engine::is_parked`]).
+/// taken ([`Engine::parked`]).
 #[derive(Debug)]
 pub(super) struct Parked {
     key: RecordKey,
@@ -27,9 +27,10 @@ pub(super) struct Parked {
 }
 
 impl Engine {
-    /// Whether frames of a link wait for a record's graph, so that the room that they take is not free.
-    pub fn is_parked(&self, link: LinkId) -> bool {
-        self.links.get(&link).is_some_and(|it| it.parked.is_some())
+    /// How many frames of a link wait for a record's graph, so that the room that they take is not free.
+    pub fn parked(&self, link: LinkId) -> usize {
+        let parked = self.links.get(&link).and_then(|it| it.parked.as_ref());
+        parked.map_or(0, |it| it.frames.len())
     }
 
     /// A frame came.

@@ -172,7 +172,7 @@ impl Driver {
                     None
                 };
                 self.handle(event);
-                if let Some(link) = link.filter(|it| self.engine.is_parked(*it)) {
+                if let Some(link) = link.filter(|it| self.engine.parked(*it) > 0) {
                     self.parked.entry(link).or_default().extend(room);
                 }
                 bytes
@@ -206,7 +206,7 @@ impl Driver {
             self.asked.remove(ticket);
         }
         self.engine.handle(self.shared.now(), event);
-        self.parked.retain(|link, _| self.engine.is_parked(*link));
+        self.parked.retain(|link, _| self.engine.parked(*link) > 0);
     }
 
     /// Lets reads see what was committed, before anybody is told that it was.

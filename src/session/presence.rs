@@ -111,12 +111,14 @@ impl Session {
     }
 
     /// Queues what is to be told of a presence, in place of what was before and is not sent yet.
-    /// Says whether the peer is to hear of it.
+    /// Says whether the peer is to hear of it: what has crossed as many links as it may goes no further.
     pub fn tell(&mut self, spot: &Spot, telling: Telling) -> bool {
         let Some(peer) = self.hears_presence() else {
             return false;
         };
-        if !self.is_for(peer, spot) {
+        let is_too_far =
+            matches!(telling, Telling::Said { hops, .. } if hops >= limits::PRESENCE_HOPS_MAX);
+        if is_too_far || !self.is_for(peer, spot) {
             return false;
         }
         let queue = &mut self.presences;

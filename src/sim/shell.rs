@@ -95,16 +95,25 @@ impl World {
         frame: std::result::Result<session::Inbound, (ErrorCode, String)>,
     ) {
         let engine = self.hosts.get(host).and_then(Host::engine);
+        let mut waiting = None;
         if self.facts.is_some() && engine.is_some_and(|it| it.has_link(link)) {
+            let waits = engine.is_some_and(|it| it.parked(link) > 0);
             let heard = match &frame {
-                Ok(frame) => self.in_stock(host, Heard::of(frame, link)),
+                Ok(frame) => match self.in_stock(host, Heard::of(frame, link)) {
+                    Heard::Presence(_, presence) if waits => {
+                        waiting = Some(presence);
+                        Heard::Other("a presence")
+                    }
+                    heard => heard,
+                },
                 Err((code, _)) => Heard::Broken(code.name()),
             };
             self.note(host, What::Heard { from, heard });
         }
         self.tell(host, Event::Frame { link, frame });
         let engine = self.hosts.get(host).and_then(Host::engine);
-        if engine.is_some_and(|it| it.is_parked(link)) {
+        if engine.is_some_and(|it| it.parked(link) > 0) {
+            self.hold(from, (host, link), waiting);
             self.note(host, What::HeldBack);
         }
     }
@@ -113,7 +122,9 @@ impl World {
         let now = self.now_of(host);
         if let Some(it) = self.hosts.get_mut(host) {
             it.handle(now, event);
+            self.take_up(host);
             self.pump(host);
+            self.hear_rest(host);
         } else if let Event::Accepted { link, .. } | Event::Connected { link, .. } = event {
             self.stranger_linked(host, link);
         } else if let Event::LinkLost { link, .. } = event {
@@ -156,7 +167,10 @@ impl World {
                 Effect::Unfold(key) => self.ask(host, Job::Unfold(key)),
                 Effect::Reply(ticket, reply) => self.replied(host, ticket, reply),
                 Effect::Shown(view) => self.note(host, What::Shown(view.key)),
-                Effect::Presence(shown) => self.note(host, What::Present(shown)),
+                Effect::Presence(shown) => {
+                    self.hear_cause(host, &shown);
+                    self.note(host, What::Present(shown));
+                }
                 Effect::CancelDial { .. }
                 | Effect::Trust(_)
                 | Effect::Committed(_)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fact::{Fact, What};
 use super::host::Host;
 use super::network::{self, Network, Traffic};
+use super::presences::Held;
 use super::storage::Storage;
 use super::stranger::Stranger;
 use crate::access::{Admission, Policy, Spaces};
@@ -43,6 +44,8 @@ pub struct World {
     /// Hosts that will never be back.
     pub(super) dead: BTreeSet<usize>,
     pub(super) facts: Option<Vec<Fact>>,
+    /// Presences that wait on hosts, while facts are written down.
+    pub(super) held: Held,
     /// What hosts that went down had shown before.
     pub(super) before_crash: BTreeMap<usize, BTreeMap<RecordKey, Heads>>,
     /// How many operations a disk does in recovery before its power goes again.
@@ -62,6 +65,7 @@ impl World {
             outcomes: BTreeMap::new(),
             dead: BTreeSet::new(),
             facts: None,
+            held: Held::default(),
             before_crash: BTreeMap::new(),
             recovery_cuts: BTreeMap::new(),
         }

@@ -131,6 +131,21 @@ fn a_presence_reaches_everybody_once_over_each_link_and_nobody_keeps_it() {
 }
 
 #[test]
+fn a_presence_goes_as_far_as_it_may_and_breaks_no_link_there() {
+    let far = usize::from(limits::PRESENCE_HOPS_MAX);
+    let joins: Vec<_> = (0..=far).map(|it| (it, it + 1)).collect();
+    let mut net = net(u64::from(limits::PRESENCE_HOPS_MAX) + 2, &joins);
+    net.show(0, "cursor", "here");
+    net.run();
+    let seen = net.seen_of(0, "cursor");
+    assert!(seen[1..=far].iter().all(Option::is_some), "{seen:?}");
+    assert_eq!(seen[far + 1], None, "too far");
+    for host in 0..=far + 1 {
+        assert!(!net.open(host).is_empty(), "host {host} has lost its link");
+    }
+}
+
+#[test]
 fn of_a_burst_the_last_value_goes_out_and_no_more_than_twenty_a_second() {
     let mut net = net(2, &[(0, 1)]);
     for _ in 0..100 {

@@ -1,5 +1,6 @@
 //! Presence on simulated hosts, as on a node: shown, taken back, heard of.
 
+mod held;
 mod watch;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ReplicaId, SpaceId};
 use crate::wire::{Place, Slot};
 
+pub(super) use held::Held;
 pub(super) use watch::Watched;
 
 /// What people show something about in made up runs: the space, and some records.
