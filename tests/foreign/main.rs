@@ -1,0 +1,22 @@
+//! Stock JavaScript clients of automerge-repo against a hub, as real processes.
+//!
+//! They need Node.js (20 or later) and npm, which fetches the packages that
+//! `javascript/package-lock.json` names, once.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod client;
+#[path = "../cli/command.rs"]
+#[expect(dead_code, reason = "tests of the command need more of it")]
+mod command;
+mod documents;
+mod hub;
+mod install;
+mod live;
+mod offline;
+mod restarts;
+mod volume;
