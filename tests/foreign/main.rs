@@ -17,6 +17,7 @@ mod documents;
 mod hub;
 mod install;
 mod live;
+mod native;
 mod offline;
 mod restarts;
 mod volume;
