@@ -11,6 +11,8 @@ const FILES: &[&str] = &[
     "package-lock.json",
     "lines.mjs",
     "client.mjs",
+    "stranger.mjs",
+    "stranger.mjs",
 ];
 
 /// What the installed packages were installed from; a copy of the lock file.

@@ -9,6 +9,7 @@
     reason = "helpers of tests"
 )]
 
+mod bad_input;
 mod client;
 #[path = "../cli/command.rs"]
 #[expect(dead_code, reason = "tests of the command need more of it")]
@@ -20,4 +21,5 @@ mod live;
 mod native;
 mod offline;
 mod restarts;
+mod stranger;
 mod volume;
