@@ -22,6 +22,12 @@ pub struct WholeGraph {
 }
 
 impl WholeGraph {
+    /// A graph in which nothing is folded.
+    #[cfg(test)]
+    pub(super) const fn of(graph: Graph) -> Self {
+        Self { graph, stem: 0 }
+    }
+
     /// Number of changes.
     pub fn len(&self) -> u32 {
         self.graph.len()

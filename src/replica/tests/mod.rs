@@ -8,6 +8,7 @@ mod fold;
 mod index;
 mod layout;
 mod unfold;
+mod whole;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::id::{ChangeHash, RecordId};
 use crate::limits;
 use crate::replica::{Admission, Reason};
 use crate::repo::message::{Metadata, StorageHeads};
-use crate::repo::sync::SyncMessage;
+use crate::repo::sync::{Bloom, Have, SyncMessage};
 use crate::repo::{ClientId, ClientInfo, Input, Message, OpenToAll, Output, RepoFault, RepoPolicy};
 
 #[test]
@@ -60,6 +60,42 @@ fn the_same_is_not_said_twice_to_who_says_the_same_again() {
     for _ in 0..5 {
         world.sync(A, &[hash(2)]);
     }
+    assert_eq!(world.heard(A), [""; 0]);
+}
+
+/// The sync messages that a client was told.
+fn syncs(world: &mut World, id: ClientId) -> Vec<SyncMessage> {
+    let said = world.said.remove(&id).unwrap_or_default();
+    let read = |it: &Message| {
+        if let Message::Sync { data, .. } = it {
+            return SyncMessage::decode(data).unwrap();
+        }
+        panic!("{it:?}");
+    };
+    said.iter().map(read).collect()
+}
+
+#[test]
+fn a_change_is_sent_once_and_what_follows_it_alone() {
+    let mut world = World::with(&[A]);
+    world.documents.all.insert(document(), vec![hash(1)]);
+    world.sync(A, &[]);
+    let said = syncs(&mut world, A);
+    assert_eq!(said[0].chunks.len(), 1);
+    // Once it has arrived, the client has all that is here: no filter is needed.
+    let expected = Have {
+        last_sync: vec![hash(1)],
+        bloom: Bloom::default(),
+    };
+    assert_eq!(said[0].have, [expected]);
+    world
+        .documents
+        .all
+        .insert(document(), vec![hash(1), hash(2)]);
+    world.tell(Input::Changed(document()));
+    let said = syncs(&mut world, A);
+    assert_eq!(said[0].chunks.len(), 1, "the first is on its way already");
+    world.sync(A, &[hash(1), hash(2)]);
     assert_eq!(world.heard(A), [""; 0]);
 }
 
