@@ -116,8 +116,8 @@ impl Session {
         let Some(peer) = self.hears_presence() else {
             return false;
         };
-        let is_too_far =
-            matches!(telling, Telling::Said { hops, .. } if hops >= limits::PRESENCE_HOPS_MAX);
+        let far = limits::PRESENCE_HOPS_MAX;
+        let is_too_far = matches!(telling, Telling::Said { hops, .. } if hops >= far);
         if is_too_far || !self.is_for(peer, spot) {
             return false;
         }
