@@ -100,6 +100,11 @@ impl<D: Documents> Driver<D> {
             for document in changed {
                 self.handle(Input::Changed(document));
             }
+            // A full inbox must not keep timers from running.
+            let now = shared.now().instant;
+            if self.hub.poll_timeout().is_some_and(|at| now >= at) {
+                self.handle(Input::Timer);
+            }
         }
     }
 
@@ -107,27 +112,33 @@ impl<D: Documents> Driver<D> {
     fn take_in(&mut self, first: Option<Message>) {
         let mut next = first;
         for _ in 0..limits::TURN_EVENTS_MAX {
-            match next {
-                Some(Message::Opened(id, outlet)) => {
-                    self.links.insert(id, outlet);
-                    self.handle(Input::Opened(id));
-                }
-                Some(Message::Input(input, room)) => {
-                    if let Input::Gone(id) = &input {
-                        self.links.remove(id);
-                    }
-                    self.handle(input);
-                    drop(room);
-                }
-                None => return,
-            }
-            while let Some(output) = self.hub.poll() {
-                self.carry_out(output);
-            }
+            let Some(message) = next else {
+                return;
+            };
+            self.take_in_one(message);
             next = self.inbox.try_recv().ok();
         }
         if let Some(message) = next {
-            self.take_in(Some(message));
+            self.take_in_one(message);
+        }
+    }
+
+    fn take_in_one(&mut self, message: Message) {
+        match message {
+            Message::Opened(id, outlet) => {
+                self.links.insert(id, outlet);
+                self.handle(Input::Opened(id));
+            }
+            Message::Input(input, room) => {
+                if let Input::Gone(id) = &input {
+                    self.links.remove(id);
+                }
+                self.handle(input);
+                drop(room);
+            }
+        }
+        while let Some(output) = self.hub.poll() {
+            self.carry_out(output);
         }
     }
 
