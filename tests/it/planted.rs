@@ -36,7 +36,7 @@ fn every_planted_fault_is_caught_within_its_budget() {
 }
 
 /// Where the hunt begins: at zero, but for faults that take rare events, which would cost minutes
-/// in a build for tests. `syncline sim --planted`, which `.ci/run` runs, begins at zero for all.
+/// in a build for tests. `syncline sim --planted` begins at zero for all.
 fn first(plant: Plant) -> u64 {
     const LATE: [(Plant, u64); 11] = [
         (Plant::SwallowDiskFull, 36),
