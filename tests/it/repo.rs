@@ -25,15 +25,6 @@ const NOW: Now = Now {
     wall: WallTime::from_millis(0),
 };
 
-/// A snapshot as the library asks for it.
-struct Shot(Box<dyn Snapshot>);
-
-impl AsRef<dyn Snapshot> for Shot {
-    fn as_ref(&self) -> &(dyn Snapshot + 'static) {
-        self.0.as_ref()
-    }
-}
-
 fn key() -> RecordKey {
     RecordKey {
         space: SpaceId::named("repo"),
@@ -167,7 +158,7 @@ fn world(devices: u64, seed: u64) -> World<impl Documents> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let mut entropy = Entropy::from_number(seed);
     let replica = Replica::open(Arc::clone(&store), &mut entropy).expect("a store in memory");
-    let read = move || Ok(Shot(store.snapshot()?));
+    let read = move || -> Result<Box<dyn Snapshot>, syncline::Error> { Ok(store.snapshot()?) };
     let config = RepoConfig {
         peer: "hub".to_owned(),
         storage: "storage".to_owned(),

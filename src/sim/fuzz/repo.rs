@@ -70,15 +70,6 @@ fn document() -> RecordId {
     RecordId::from_bytes([1; 16])
 }
 
-/// A snapshot as the library asks for it.
-struct Shot(Box<dyn Snapshot>);
-
-impl AsRef<dyn Snapshot> for Shot {
-    fn as_ref(&self) -> &(dyn Snapshot + 'static) {
-        self.0.as_ref()
-    }
-}
-
 struct World<D> {
     hub: RepoHub,
     library: D,
@@ -95,7 +86,7 @@ fn world() -> World<impl Documents> {
     let replica = Replica::open(Arc::clone(&store), &mut entropy).expect("a store in memory opens");
     let (space, collection): (_, CollectionId) =
         (SpaceId::named("fuzz"), "documents".parse().expect("a name"));
-    let read = move || -> Result<Shot> { Ok(Shot(store.snapshot()?)) };
+    let read = move || -> Result<Box<dyn Snapshot>> { Ok(store.snapshot()?) };
     let config = RepoConfig {
         peer: "hub".to_owned(),
         storage: "storage".to_owned(),
